@@ -1,0 +1,59 @@
+"""Output formats: one module each, found by being here. A format is a pure rendering of a stored result.
+
+A module in this package exposes ``FORMAT``, a :class:`Format`. The manifest format (``json``) is rendered last,
+because it lists every other file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from lfk.core.approaches import Approach
+from lfk.core.transcript import Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All that a rendering may depend on, so that two writers of one result write the same bytes."""
+
+    transcript: Transcript
+    approach: Approach
+    #: The audio's file name, for headings.
+    title: str
+    timestamps: bool
+    #: The ``lfk`` object of the manifest; only the manifest format may use it.
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """An output format. ``render`` returns the file's whole content."""
+
+    name: str
+    media_type: str
+    render: Callable[[Page], bytes]
+
+    @property
+    def suffix(self) -> str:
+        """Behind the transcript key."""
+        return f".{self.name}"
+
+
+#: The manifest: written last, so that its existence means that all it lists is there.
+MANIFEST = "json"
+
+
+@cache
+def formats() -> Mapping[str, Format]:
+    """Every format by name."""
+    found: dict[str, Format] = {}
+    for module in pkgutil.iter_modules(__path__):
+        if not module.name.startswith("_"):
+            form: Format = importlib.import_module(f"{__name__}.{module.name}").FORMAT
+            found[form.name] = form
+    return found
