@@ -1,0 +1,152 @@
+"""The broker protocol, cut at the level of meaning: publish, settle, read back.
+
+A hub *settles*: its outgoing records and its progress go in together, atomically where the broker has transactions
+and records-first elsewhere (at least once). Vendor exceptions never leave a broker: they become
+:mod:`lfk.core.errors`. Every method may raise ``BrokerUnreachable``; further errors are named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Partition:
+    """A partition of a topic."""
+
+    topic: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record to be published."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A record as a consumer got it."""
+
+    partition: Partition
+    offset: int
+    #: Milliseconds since the epoch; 0 where the broker knows none.
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a group is in a partition: the first offset that is not done, and a note of what is done beyond it."""
+
+    offset: int
+    note: str = ""
+
+
+class Publisher(Protocol):
+    """Sends records. Safe for use by several threads."""
+
+    def send(self, record: Record, confirmed: Callable[[Exception | None], None]) -> None:
+        """Queue one record; ``confirmed`` is called once, from some thread, with None or an ``LfkError``.
+
+        Blocks while the bounded queue is full.
+
+        Raises:
+            BrokerFull: the embedded broker has no room.
+            MessageTooLarge: the broker does not take records of that size.
+        """
+
+    def flush(self, timeout: float) -> int:
+        """Wait until all is confirmed, at most ``timeout`` seconds; returns how many are not."""
+
+    def close(self) -> None:
+        """Flush for a short while and let go."""
+
+
+class GroupListener(Protocol):
+    """Told of group life, always inside :meth:`Member.poll` on the thread that calls it."""
+
+    def assigned(self, committed: Mapping[Partition, Progress | None]) -> Mapping[Partition, int | None]:
+        """Partitions were added, with what the group had committed; returns where to start each (None: earliest)."""
+
+    def revoked(self, partitions: Sequence[Partition], *, lost: bool) -> None:
+        """Partitions go (or, ``lost``, are gone): nothing may be settled for them after this returns."""
+
+
+class Member(Protocol):
+    """A member of a consumer group that settles its own progress. One thread owns it."""
+
+    transactional: bool
+
+    def poll(self, timeout: float) -> Delivered | None:
+        """The next record, or None after ``timeout`` seconds; group life happens in here."""
+
+    def pause(self, partitions: Sequence[Partition]) -> None:
+        """Deliver nothing from these until resumed; partitions that are not owned are passed over."""
+
+    def resume(self, partitions: Sequence[Partition]) -> None:
+        """Undo :meth:`pause`."""
+
+    def settle(self, outgoing: Sequence[Record], progress: Mapping[Partition, Progress]) -> None:
+        """Publish and commit together: all of it, or (with transactions) nothing.
+
+        Raises:
+            SettlementLost: the group has moved on; what was committed must be read again.
+            MessageTooLarge: one of the records.
+        """
+
+    def committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Progress | None]:
+        """What the group has committed now."""
+
+    def close(self) -> None:
+        """Leave the group; partitions are revoked first."""
+
+
+class Broker(Protocol):
+    """A broker and how to talk to it."""
+
+    #: What to show to people; never with secrets.
+    address: str
+
+    def publisher(self) -> Publisher:
+        """A publisher of its own connection."""
+
+    def member(self, group: str, topics: Sequence[str], listener: GroupListener) -> Member:
+        """Join a group as one that settles."""
+
+    def snapshot(self, topic: str, since: int | None = None) -> Iterator[Delivered]:
+        """Every record up to the end as it is now (committed ones only), from ``since`` (ms) on; commits nothing."""
+
+    def ensure_topics(self, wanted: Sequence[TopicPlan]) -> Sequence[str]:
+        """Create what is missing; returns the names of those created.
+
+        Raises:
+            BrokerDenied: the credentials may not create topics.
+        """
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions the topic has; 0 if it is missing."""
+
+    def check(self) -> str:
+        """Confirm that the broker answers; returns its name and version as far as known."""
+
+    def close(self) -> None:
+        """Let go of what the broker holds (the embedded one stops)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """A topic as ``lfk init`` wants it."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,98 @@
+"""Fills the settings. The only module that reads the environment.
+
+Order of precedence: flag, environment, ``.env``, default. An empty value means unset. Any secret may come from a
+file named by ``NAME_FILE``. Unknown ``LFK_*`` names give a warning with the nearest known one; values that cannot
+be parsed are a usage error.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lfk.core.errors import UsageError
+from lfk.settings import Settings, Spec, parse_value, specs
+
+#: Names with this prefix pass straight through to librdkafka, dots written as underscores.
+KAFKA_PREFIX = "LFK_KAFKA_"
+
+
+def load(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    env_file: Path | None = Path(".env"),
+) -> Settings:
+    """The settings in force. ``flags`` maps field names to parsed values; None means not given.
+
+    Raises:
+        UsageError: a value cannot be parsed, or a secret's file cannot be read.
+    """
+    environment = dict(os.environ if environ is None else environ)
+    dotenv = _dotenv(env_file) if env_file is not None else {}
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for name, spec in specs().items():
+        given = (flags or {}).get(name)
+        if given is not None:
+            values[name], sources[spec.env] = given, "flag"
+            continue
+        for source, names in (("environment", environment), (".env", dotenv)):
+            text = _lookup(spec, names)
+            if text:
+                values[name], sources[spec.env] = _parse(spec, text), source
+                break
+        else:
+            sources[spec.env] = "default"
+    both = {**dotenv, **environment}
+    kafka = {
+        name.removeprefix(KAFKA_PREFIX).lower().replace("_", "."): value
+        for name, value in both.items()
+        if name.startswith(KAFKA_PREFIX) and value
+    }
+    return Settings(**values, kafka=kafka, sources=sources, warnings=_unknown(both))
+
+
+def _parse(spec: Spec, text: str) -> Any:
+    try:
+        return parse_value(spec, text)
+    except ValueError as error:
+        shown = "its value" if spec.secret else repr(text[:80])
+        raise UsageError(f"{spec.env}: {shown} cannot be used: {error}", hint=f"{spec.env} is: {spec.help}") from error
+
+
+def _lookup(spec: Spec, names: Mapping[str, str]) -> str:
+    for name in (spec.env, *spec.older):
+        if names.get(name):
+            return names[name]
+        path = names.get(f"{name}_FILE") if spec.secret else None
+        if path:
+            try:
+                return Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise UsageError(f"{name}_FILE: cannot read {path}: {type(error).__name__}") from error
+    return ""
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}
+
+
+def _unknown(names: Mapping[str, str]) -> tuple[str, ...]:
+    known = {spec.env for spec in specs().values()} | {f"{s.env}_FILE" for s in specs().values() if s.secret}
+    found = []
+    for name in sorted(names):
+        # LFK_TEST_*, LFK_REQUIRE_* and LFK_CACHE belong to the project's own tests.
+        if not name.startswith("LFK_") or name.startswith((KAFKA_PREFIX, "LFK_TEST_", "LFK_REQUIRE_", "LFK_CACHE")):
+            continue
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            found.append(f"{name} is not a setting of lfk" + (f"; did you mean {near[0]}?" if near else ""))
+    return tuple(found)

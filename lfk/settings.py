@@ -1,0 +1,374 @@
+"""Every setting of lfk, declared once: its name, default, meaning and command-line flag.
+
+Declarations only; :mod:`lfk.environment` fills them. Long because there are many settings, flat because users look
+them up here: a setting is one entry, and the flags, ``.env.example`` and the reference page come from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in _TRUE | _FALSE:
+        return text.lower() in _TRUE
+    raise ValueError("expected true or false")
+
+
+def _bytes(text: str) -> int:
+    """``2097164``, ``512M``, ``4GiB``."""
+    digits = text.strip().lower().removesuffix("ib").removesuffix("b")
+    unit = digits[-1:] if digits[-1:] in "kmgt" else ""
+    value = int(float(digits.removesuffix(unit)) * _UNITS[unit])
+    if value < 0:
+        raise ValueError("expected a size that is not negative")
+    return value
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _pairs(text: str) -> Mapping[str, str]:
+    pairs = {}
+    for part in _words(text):
+        name, equals, value = part.partition("=")
+        if not (name and equals and value):
+            raise ValueError("expected name=value, separated by commas")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError("expected a number that is not negative")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError("expected seconds")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What is known of one setting besides its value."""
+
+    env: str
+    help: str
+    group: str
+    parse: Callable[[str], Any]
+    flag: str | None
+    older: tuple[str, ...]
+    choices: tuple[str, ...]
+    secret: bool
+    metavar: str
+
+
+def _setting(
+    env: str,
+    default: Any,
+    help: str,
+    group: str,
+    *,
+    parse: Callable[[str], Any] = str,
+    flag: str | None = None,
+    older: tuple[str, ...] = (),
+    choices: tuple[str, ...] = (),
+    secret: bool = False,
+    metavar: str = "",
+) -> Any:
+    spec = Spec(env, help, group, parse, flag, older, choices, secret, metavar or env.rpartition("_")[2])
+    if isinstance(default, dict):
+        return field(default_factory=default.copy, metadata={"spec": spec})
+    return field(default=default, metadata={"spec": spec})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The values in force. Sizes are bytes, times are seconds unless the name says otherwise."""
+
+    # --- where things are
+    store: str = _setting(
+        "LFK_STORE", "lfk-data", "store: s3://bucket/prefix, file:///dir or a folder", "store", flag="--store"
+    )
+    audio: str = _setting("LFK_AUDIO", "", "audio root, if not <store>/audio", "store")
+    transcripts: str = _setting("LFK_TRANSCRIPTS", "", "transcripts root, if not <store>/transcripts", "store")
+    video_bucket: str = _setting("VIDEO_BUCKET", "", "older name: bucket of LFK_AUDIO", "store")
+    transcript_bucket: str = _setting("TRANSCRIPT_BUCKET", "", "older name: bucket of LFK_TRANSCRIPTS", "store")
+    allowed: tuple[str, ...] = _setting(
+        "LFK_ALLOWED", (), "further prefixes that references may point into", "store", parse=_words
+    )
+    endpoint_url: str = _setting(
+        "AWS_ENDPOINT_URL_S3", "", "S3 endpoint, for MinIO and others", "store", older=("AWS_ENDPOINT_URL",)
+    )
+    region: str = _setting("AWS_REGION", "", "S3 region", "store", older=("AWS_DEFAULT_REGION",))
+    access_key: str = _setting("AWS_ACCESS_KEY_ID", "", "S3 access key; unset means boto3's own chain", "store")
+    secret_key: str = _setting("AWS_SECRET_ACCESS_KEY", "", "S3 secret key", "store", secret=True)
+    session_token: str = _setting("AWS_SESSION_TOKEN", "", "S3 session token", "store", secret=True)
+    s3_addressing: str = _setting(
+        "LFK_S3_ADDRESSING", "auto", "how buckets are addressed", "store", choices=("auto", "path", "virtual")
+    )
+    s3_checksums: str = _setting(
+        "LFK_S3_CHECKSUMS", "auto", "request checksums", "store", choices=("auto", "when_required", "when_supported")
+    )
+    s3_conditional: str = _setting(
+        "LFK_S3_CONDITIONAL", "auto", "conditional writes", "store", choices=("auto", "on", "off")
+    )
+
+    # --- broker
+    bootstrap: str = _setting(
+        "BOOTSTRAP_SERVERS", "", "Kafka brokers; empty means the embedded broker", "broker", flag="--bootstrap-servers"
+    )
+    api_key: str = _setting("API_KEY", "", "Kafka (Confluent Cloud) key; sets SASL_SSL and PLAIN", "broker")
+    api_secret: str = _setting("API_SECRET", "", "Kafka (Confluent Cloud) secret", "broker", secret=True)
+    registry_url: str = _setting("SCHEMA_REGISTRY_URL", "", "Schema Registry; empty means bare UTF-8 JSON", "broker")
+    registry_key: str = _setting("SCHEMA_REGISTRY_KEY", "", "Schema Registry key", "broker")
+    registry_secret: str = _setting("SCHEMA_REGISTRY_SECRET", "", "Schema Registry secret", "broker", secret=True)
+    schema_type: str = _setting("SCHEMA_TYPE", "JSON", "how messages are written", "broker", choices=("JSON", "Avro"))
+    topic_audio: str = _setting("LFK_TOPIC_AUDIO", "lfk.audio", "topic of fresh references", "broker")
+    topic_bulk: str = _setting("LFK_TOPIC_BULK", "lfk.audio.bulk", "topic of bulk references", "broker")
+    topic_chunks: str = _setting("LFK_TOPIC_CHUNKS", "lfk.chunks", "topic of audio in messages", "broker")
+    topic_transcripts: str = _setting("LFK_TOPIC_TRANSCRIPTS", "lfk.transcripts", "topic of announcements", "broker")
+    topic_retry: str = _setting("LFK_TOPIC_RETRY", "lfk.audio.retry", "topic of references to be tried again", "broker")
+    topic_dlq: str = _setting("LFK_TOPIC_DLQ", "lfk.audio.dlq", "topic of dead letters", "broker")
+    group: str = _setting("LFK_GROUP", "lfk-hub", "consumer group of the hubs", "broker")
+    partitions: int = _setting(
+        "LFK_PARTITIONS",
+        12,
+        "partitions of topics that init creates (≥ 4 × workers in all)",
+        "broker",
+        parse=_count,
+        flag="--partitions",
+    )
+    replication: int = _setting(
+        "LFK_REPLICATION",
+        0,
+        "replication factor of created topics; 0 means the broker's default",
+        "broker",
+        parse=_count,
+        flag="--replication",
+    )
+    transactions: str = _setting(
+        "LFK_TRANSACTIONS",
+        "auto",
+        "announcement and offsets in one transaction",
+        "broker",
+        choices=("auto", "on", "off"),
+    )
+    kafka: Mapping[str, str] = field(default_factory=dict)
+
+    # --- audio-driven way
+    max_message_size: int = _setting(
+        "MAX_MESSAGE_SIZE", 2097164, "largest chunk message in bytes", "chunks", parse=_bytes
+    )
+    audio_size_ratio: float = _setting(
+        "AUDIO_SIZE_RATIO", 0.4, "part of a chunk message that is audio (Avro)", "chunks", parse=float
+    )
+    json_ratio: float = _setting(
+        "JSON_RATIO", 0.3, "part of a chunk message that is audio (JSON)", "chunks", parse=float
+    )
+
+    # --- getting audio in
+    source: str = _setting("SOURCE_FOLDER", "", "folder that sync and up read when none is named", "sync")
+    layout: str = _setting(
+        "LFK_LAYOUT",
+        "approach",
+        "how the folder is laid out",
+        "sync",
+        flag="--layout",
+        choices=("approach", "course", "free"),
+    )
+    prefix: str = _setting(
+        "LFK_SYNC_PREFIX", "", "put below approach and model, so that machines keep apart", "sync", flag="--prefix"
+    )
+    approach: str = _setting(
+        "LFK_APPROACH", "", "approach of these references; wins over the path", "sync", flag="--approach"
+    )
+    model: str = _setting("LFK_MODEL", "", "model of these references; wins over the path", "sync", flag="--model")
+    options: Mapping[str, str] = _setting(
+        "LFK_OPTIONS", {}, "job options k=v, separated by commas", "sync", parse=_pairs
+    )
+    include: tuple[str, ...] = _setting(
+        "LFK_INCLUDE", (), "only files that match these patterns", "sync", parse=_words, flag="--include"
+    )
+    exclude: tuple[str, ...] = _setting(
+        "LFK_EXCLUDE", (), "no files that match these patterns", "sync", parse=_words, flag="--exclude"
+    )
+    transfers: int = _setting("LFK_TRANSFERS", 8, "uploads at a time", "sync", parse=_count, flag="--transfers")
+    settle: float = _setting(
+        "LFK_SETTLE", 1.0, "seconds a file must stay unchanged before it is uploaded", "sync", parse=_seconds
+    )
+    rescan: float = _setting(
+        "LFK_RESCAN", 300.0, "seconds between full scans of a watched folder", "sync", parse=_seconds
+    )
+    default_approach: str = _setting("LFK_DEFAULT_APPROACH", "simple", "approach of paths that name none", "sync")
+    default_model: str = _setting("LFK_DEFAULT_MODEL", "tiny", "model of paths that name none", "sync")
+
+    # --- hub
+    workers: int = _setting(
+        "LFK_WORKERS", 0, "engines at a time; 0 means one per core (CPU) or GPU", "hub", parse=_count, flag="--workers"
+    )
+    threads: int = _setting("LFK_THREADS", 1, "threads of each engine", "hub", parse=_count, flag="--threads")
+    device: str = _setting(
+        "LFK_DEVICE", "auto", "where engines compute", "hub", flag="--device", choices=("auto", "cpu", "cuda")
+    )
+    max_jobs: int = _setting(
+        "LFK_MAX_JOBS", 0, "stop after that many jobs; 0 means never", "hub", parse=_count, flag="--max-jobs"
+    )
+    exit_when_idle: float = _setting(
+        "LFK_EXIT_WHEN_IDLE",
+        0.0,
+        "stop after that many seconds without work; 0 means never",
+        "hub",
+        parse=_seconds,
+        flag="--exit-when-idle",
+    )
+    prefetch: int = _setting("LFK_PREFETCH", 2, "audios fetched ahead of the engines", "hub", parse=_count)
+    scratch: str = _setting("MAIN_NODE_TEMP_FOLDER", "", "the hub's scratch folder; empty means the system's", "hub")
+    scratch_bytes: int = _setting("LFK_SCRATCH_BYTES", 20 << 30, "most that scratch may hold", "hub", parse=_bytes)
+    transcriptions_folder: str = _setting(
+        "MAIN_NODE_TRANSCRIPTIONS_FOLDER", "", "local folder that also gets each transcript", "hub"
+    )
+    formats: tuple[str, ...] = _setting(
+        "LFK_FORMATS", ("txt", "srt", "vtt", "json", "html"), "output formats", "hub", parse=_words
+    )
+    timestamps: bool = _setting("TIMESTAMPS", True, "write times into txt", "hub", parse=_flag)
+    pause: float = _setting("LFK_PAUSE", 0.5, "seconds of silence that begin a new paragraph", "hub", parse=_seconds)
+    central_backups: bool = _setting(
+        "CENTRAL_BACKUPS", True, "keep stored audio after its transcript is announced", "hub", parse=_flag
+    )
+    grace: float = _setting(
+        "LFK_GRACE", 30.0, "seconds that running jobs get to finish on SIGTERM", "hub", parse=_seconds
+    )
+    attempts: int = _setting("LFK_ATTEMPTS", 3, "attempts before a dead letter", "hub", parse=_count)
+    backoff: float = _setting("LFK_BACKOFF", 5.0, "seconds before the second attempt", "hub", parse=_seconds)
+    backoff_factor: float = _setting(
+        "LFK_BACKOFF_FACTOR", 2.0, "how much longer each further wait is", "hub", parse=_seconds
+    )
+    settle_interval: float = _setting(
+        "LFK_COMMIT_INTERVAL", 0.2, "seconds over which finished jobs share a transaction", "hub", parse=_seconds
+    )
+    max_audio_bytes: int = _setting(
+        "LFK_MAX_AUDIO_BYTES", 10 << 30, "largest audio that is fetched", "hub", parse=_bytes
+    )
+    max_duration: float = _setting("LFK_MAX_DURATION", 12 * 3600.0, "longest audio in seconds", "hub", parse=_seconds)
+
+    # --- engine
+    engine: str = _setting(
+        "LFK_ENGINE", "whisperx", "speech engine; canned is for rehearsals", "engine", choices=("whisperx", "canned")
+    )
+    canned_seconds: float = _setting(
+        "LFK_CANNED_SECONDS", 0.0, "how long the canned engine takes", "engine", parse=_seconds
+    )
+    models: tuple[str, ...] = _setting(
+        "LFK_MODELS", (), "models that references may ask for; empty means all known", "engine", parse=_words
+    )
+    model_fallbacks: Mapping[str, str] = _setting(
+        "LFK_MODEL_FALLBACKS",
+        {"tiny": "tiny.en"},
+        "what serves a model whose own weights are not at hand",
+        "engine",
+        parse=_pairs,
+    )
+    models_folder: str = _setting("LFK_MODELS_FOLDER", "models", "folder of model weights", "engine")
+    compute_type: str = _setting(
+        "LFK_COMPUTE_TYPE",
+        "auto",
+        "number format; auto is int8 on cpu, float16 on cuda",
+        "engine",
+        choices=("auto", "int8", "int8_float16", "float16", "bfloat16", "float32"),
+    )
+    batch_size: int = _setting(
+        "LFK_BATCH_SIZE", 0, "speech regions in one batch; 0 fits it to the device", "engine", parse=_count
+    )
+    engine_start_timeout: float = _setting(
+        "LFK_ENGINE_START_TIMEOUT", 180.0, "seconds an engine may take to start", "engine", parse=_seconds
+    )
+    job_timeout_base: float = _setting(
+        "LFK_JOB_TIMEOUT_BASE", 120.0, "seconds any job may take, besides the factor", "engine", parse=_seconds
+    )
+    job_timeout_factor: float = _setting(
+        "LFK_JOB_TIMEOUT_FACTOR", 10.0, "seconds a job may take per second of audio", "engine", parse=_seconds
+    )
+    engine_memory: int = _setting(
+        "LFK_ENGINE_MEMORY", 0, "most memory of one engine; 0 means a share of the machine's", "engine", parse=_bytes
+    )
+    engine_recycle_jobs: int = _setting(
+        "LFK_ENGINE_RECYCLE_JOBS", 500, "jobs after which an engine is replaced; 0 means never", "engine", parse=_count
+    )
+    hf_home: str = _setting("HF_HOME", "", "Hugging Face cache", "engine")
+    hf_token: str = _setting(
+        "HF_TOKEN", "", "Hugging Face token, used only where the hub is allowed", "engine", secret=True
+    )
+    hf_offline: bool = _setting("HF_HUB_OFFLINE", True, "never reach the Hugging Face hub", "engine", parse=_flag)
+
+    # --- transcripts
+    output: str = _setting(
+        "LOCAL_NODE_OUTPUT_FOLDER", "", "folder for transcripts that are downloaded", "transcripts", flag="--out"
+    )
+    follow: bool = _setting("LFK_FOLLOW", False, "go on with what comes", "transcripts", parse=_flag, flag="--follow")
+    start_from: str = _setting(
+        "LFK_FROM", "", "beginning, end, or a time such as 2026-01-31T08:00", "transcripts", flag="--from"
+    )
+    format: tuple[str, ...] = _setting(
+        "LFK_FORMAT", (), "formats to print or download", "transcripts", parse=_words, flag="--format"
+    )
+    links: bool = _setting("LFK_LINKS", False, "make a link for every file", "transcripts", parse=_flag, flag="--links")
+    link_seconds: int = _setting(
+        "LFK_LINK_SECONDS", 3600, "how long links work", "transcripts", parse=_count, flag="--link-seconds"
+    )
+    transcripts_group: str = _setting(
+        "LFK_TRANSCRIPTS_GROUP",
+        "",
+        "consumer group of `transcripts --follow --out`; empty means one per machine and folder",
+        "transcripts",
+    )
+
+    # --- everywhere
+    json: bool = _setting("LFK_JSON", False, "one JSON object a line", "output", parse=_flag, flag="--json")
+    dry_run: bool = _setting(
+        "LFK_DRY_RUN", False, "say what would be done, change nothing", "output", parse=_flag, flag="--dry-run"
+    )
+    log_level: str = _setting(
+        "LFK_LOG_LEVEL",
+        "",
+        "debug, info, warning or error; -v and -q set it too",
+        "output",
+        choices=("debug", "info", "warning", "error"),
+    )
+    log_format: str = _setting(
+        "LFK_LOG_FORMAT", "text", "how log lines are written", "output", choices=("text", "json")
+    )
+
+    #: Where each value came from: flag, environment, .env or default; by environment name.
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+
+
+def specs() -> Mapping[str, Spec]:
+    """Every declared setting by field name, in order."""
+    return {f.name: f.metadata["spec"] for f in fields(Settings) if "spec" in f.metadata}
+
+
+def parse_value(spec: Spec, text: str) -> Any:
+    """Parse the text of one setting.
+
+    Raises:
+        ValueError: it is not of the setting's form.
+    """
+    if spec.choices:
+        for choice in spec.choices:
+            if choice.lower() == text.lower():
+                return choice
+        raise ValueError(f"expected one of {', '.join(spec.choices)}")
+    return spec.parse(text)
