@@ -1,0 +1,127 @@
+"""Messages to bytes and back, checked against the schemas both ways. Bare UTF-8 JSON; Avro lives in the registry.
+
+What comes from a topic is hostile: it is bounded in size and depth before it is looked at, duplicate keys and
+``NaN`` are refused, and nothing of it is trusted that the schema does not name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, NoReturn, Protocol
+
+from jsonschema import Draft202012Validator, ValidationError
+
+from lfk.core.errors import FramesNotAllowed, MalformedMessage, MessageTooLarge
+from lfk.core.messages import MAX_MESSAGE_BYTES, Announcement, AudioReference
+from lfk.core.printable import printable
+from lfk.resources import resource
+
+
+class Codec(Protocol):
+    """How messages are written on topics."""
+
+    def encode_reference(self, reference: AudioReference) -> bytes:
+        """A reference's bytes.
+
+        Raises:
+            MalformedMessage, MessageTooLarge: it may not be sent like that.
+        """
+
+    def decode_reference(self, value: bytes | None) -> AudioReference:
+        """The reference in a record's value.
+
+        Raises:
+            MalformedMessage, MessageTooLarge, FramesNotAllowed: it is not one.
+        """
+
+    def encode_announcement(self, announcement: Announcement) -> bytes:
+        """An announcement's bytes; errors as for references."""
+
+    def decode_announcement(self, value: bytes | None) -> Announcement:
+        """The announcement in a record's value; errors as for references."""
+
+
+class JsonCodec:
+    """UTF-8 JSON, validated against ``schemas/*.json``."""
+
+    def encode_reference(self, reference: AudioReference) -> bytes:
+        return _encode(reference.to_dict(), "audio-reference")
+
+    def decode_reference(self, value: bytes | None) -> AudioReference:
+        reference = AudioReference.from_dict(_decode(value, "audio-reference"))
+        if reference.frames:
+            raise FramesNotAllowed("the message carries audio frames; this topic takes references only")
+        return reference
+
+    def encode_announcement(self, announcement: Announcement) -> bytes:
+        return _encode(announcement.to_dict(), "transcript")
+
+    def decode_announcement(self, value: bytes | None) -> Announcement:
+        return Announcement.from_dict(_decode(value, "transcript"))
+
+
+@cache
+def validator(schema: str) -> Draft202012Validator:
+    """The validator of ``schemas/<schema>.json``, made once."""
+    return Draft202012Validator(json.loads(resource(f"schemas/{schema}.json").read_text(encoding="utf-8")))
+
+
+def _check(data: Mapping[str, Any], schema: str) -> None:
+    # The first error will do: computing the best one walks a hostile message many times over.
+    error: ValidationError | None = next(validator(schema).iter_errors(data), None)
+    if error is not None:
+        where = "/".join(str(part) for part in error.absolute_path) or "the message"
+        raise MalformedMessage(f"{printable(where, 80)}: {printable(error.message, 200)}")
+
+
+def _encode(data: Mapping[str, Any], schema: str) -> bytes:
+    _check(data, schema)
+    try:
+        value = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+    except (ValueError, UnicodeEncodeError) as error:
+        raise MalformedMessage(f"the message cannot be written as JSON: {type(error).__name__}") from error
+    if len(value) >= MAX_MESSAGE_BYTES:
+        raise MessageTooLarge(f"the message has {len(value)} bytes; the limit is {MAX_MESSAGE_BYTES}")
+    return value
+
+
+def _decode(value: bytes | None, schema: str) -> Mapping[str, Any]:
+    if not value:
+        raise MalformedMessage("the message is empty")
+    if len(value) >= MAX_MESSAGE_BYTES:
+        _refuse_large(value)
+    try:
+        data = json.loads(value, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except MalformedMessage:
+        raise
+    except RecursionError as error:
+        raise MalformedMessage("the message is nested too deeply") from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise MalformedMessage(f"the message is not UTF-8 JSON: {printable(str(error), 120)}") from error
+    if not isinstance(data, dict):
+        raise MalformedMessage(f"the message is a JSON {type(data).__name__}, not an object")
+    try:
+        _check(data, schema)
+    except RecursionError as error:
+        raise MalformedMessage("the message is nested too deeply") from error
+    return data
+
+
+def _refuse_large(value: bytes) -> NoReturn:
+    # A look at the raw bytes tells a chunk apart, so that the sender learns which topic it belongs to.
+    if b'"frames"' in value[:MAX_MESSAGE_BYTES] or b'"frames"' in value[-MAX_MESSAGE_BYTES:]:
+        raise FramesNotAllowed(f"the message has {len(value)} bytes and carries audio frames")
+    raise MessageTooLarge(f"the message has {len(value)} bytes; the limit is {MAX_MESSAGE_BYTES}")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        raise MalformedMessage("the message has a key twice")
+    return data
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise MalformedMessage(f"{name} is not JSON")

@@ -1,0 +1,238 @@
+"""A member of a consumer group that settles: announcements and progress in one Kafka transaction.
+
+The order that makes it safe: one thread polls, is told of revokes and settles, so nothing is ever committed for a
+partition that has gone. The group's metadata is fetched anew for every transaction (the broker then refuses members
+of an older generation). A commit whose answer got lost is asked again; if that does not clear it up, the producer
+is replaced under the same transactional id, which makes the broker finish the old transaction, and the caller is
+told by ``SettlementLost`` to read again what was committed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+
+from lfk.brokers.base import Delivered, GroupListener, Partition, Progress, Record
+from lfk.brokers.kafka_errors import kafka_border, mapped
+from lfk.core.errors import BrokerUnreachable, LfkError, SettlementLost
+
+log = logging.getLogger(__name__)
+
+#: For single requests to the group's coordinator; a broker that needs longer counts as out of reach.
+_REQUEST_SECONDS = 15.0
+#: One attempt at committing a transaction; under the broker's `transaction.timeout.ms` (10 s, see kafka.py).
+_COMMIT_SECONDS = 5.0
+#: How often a commit without an answer is asked for again before the producer is replaced.
+_COMMIT_ATTEMPTS = 3
+
+
+class KafkaMember:
+    """See :class:`lfk.brokers.base.Member`. Owned by one thread."""
+
+    def __init__(
+        self,
+        consumer_config: Mapping[str, Any],
+        producer_config: Mapping[str, Any],
+        topics: Sequence[str],
+        listener: GroupListener,
+        *,
+        transactional: bool,
+    ) -> None:
+        self.transactional = transactional
+        self._producer_config = dict(producer_config)
+        self._listener = listener
+        self._producer: Producer | None = None
+        with kafka_border("joining the group"):
+            self._consumer = Consumer(dict(consumer_config))
+            self._consumer.subscribe(
+                list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            )
+
+    def poll(self, timeout: float) -> Delivered | None:
+        with kafka_border("reading from the broker"):
+            message = self._consumer.poll(timeout)
+        if message is None:
+            return None
+        error = message.error()
+        if error is None:
+            return delivered(message)
+        ours = mapped(error, "reading from the broker")
+        if isinstance(ours, BrokerUnreachable) or error.code() == KafkaError._AUTO_OFFSET_RESET:
+            # librdkafka goes on trying by itself; an outage costs nothing but time.
+            log.warning("%s", ours)
+            return None
+        raise ours
+
+    def pause(self, partitions: Sequence[Partition]) -> None:
+        self._consumer.pause(self._owned(partitions))
+
+    def resume(self, partitions: Sequence[Partition]) -> None:
+        self._consumer.resume(self._owned(partitions))
+
+    def committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Progress | None]:
+        with kafka_border("reading the group's progress"):
+            answer = self._consumer.committed(
+                [TopicPartition(p.topic, p.number) for p in partitions], timeout=_REQUEST_SECONDS
+            )
+        return {Partition(tp.topic, tp.partition): _progress(tp) for tp in answer}
+
+    def settle(self, outgoing: Sequence[Record], progress: Mapping[Partition, Progress]) -> None:
+        offsets = [TopicPartition(p.topic, p.number, mark.offset, mark.note) for p, mark in progress.items()]
+        if not outgoing:
+            # Progress alone needs no transaction: one request, refused by the broker for members of an old generation.
+            self._commit(offsets)
+        elif self.transactional:
+            self._settle_atomically(outgoing, offsets)
+        else:
+            self._publish(outgoing)
+            self._commit(offsets)
+
+    def close(self) -> None:
+        with kafka_border("leaving the group"):
+            self._consumer.close()
+        self._drop_producer()
+
+    # --- group life, inside poll
+
+    def _on_assign(self, consumer: Consumer, added: list[TopicPartition]) -> None:
+        starts = self._listener.assigned(self.committed([Partition(tp.topic, tp.partition) for tp in added]))
+        for tp in added:
+            start = starts.get(Partition(tp.topic, tp.partition))
+            tp.offset = OFFSET_BEGINNING if start is None else start
+        consumer.incremental_assign(added)
+
+    def _on_revoke(self, consumer: Consumer, gone: list[TopicPartition]) -> None:
+        self._listener.revoked([Partition(tp.topic, tp.partition) for tp in gone], lost=False)
+        consumer.incremental_unassign(gone)
+
+    def _on_lost(self, consumer: Consumer, gone: list[TopicPartition]) -> None:
+        self._listener.revoked([Partition(tp.topic, tp.partition) for tp in gone], lost=True)
+        consumer.incremental_unassign(gone)
+
+    def _owned(self, partitions: Sequence[Partition]) -> list[TopicPartition]:
+        owned = {(tp.topic, tp.partition) for tp in self._consumer.assignment()}
+        return [TopicPartition(p.topic, p.number) for p in partitions if (p.topic, p.number) in owned]
+
+    # --- settling
+
+    def _commit(self, offsets: list[TopicPartition]) -> None:
+        with kafka_border("committing progress"):
+            answer = self._consumer.commit(offsets=offsets, asynchronous=False) or []
+        for tp in answer:
+            if tp.error is not None:
+                raise mapped(tp.error, "committing progress")
+
+    def _settle_atomically(self, outgoing: Sequence[Record], offsets: list[TopicPartition]) -> None:
+        producer = self._producer or self._start_producer()
+        try:
+            producer.begin_transaction()
+            for record in outgoing:
+                producer.produce(record.topic, record.value, record.key, headers=list(record.headers.items()))
+            producer.send_offsets_to_transaction(offsets, self._consumer.consumer_group_metadata(), _REQUEST_SECONDS)
+            self._commit_transaction(producer)
+        except KafkaException as exception:
+            ours = mapped(exception.args[0], "settling")
+            self._abandon(producer, exception.args[0])
+            if isinstance(ours, BrokerUnreachable):
+                # It may have gone through: the caller must look before it settles again.
+                raise SettlementLost(ours.message) from exception
+            raise ours from exception
+        except BufferError as exception:
+            self._drop_producer()
+            raise SettlementLost("settling: the producer's queue is full") from exception
+
+    def _commit_transaction(self, producer: Producer) -> None:
+        for attempt in range(1, _COMMIT_ATTEMPTS + 1):
+            try:
+                producer.commit_transaction(_COMMIT_SECONDS)
+            except KafkaException as exception:
+                if not exception.args[0].retriable() or attempt == _COMMIT_ATTEMPTS:
+                    raise
+                log.warning("committing again, attempt %d: %s", attempt + 1, exception.args[0].str())
+            else:
+                return
+
+    def _abandon(self, producer: Producer, error: KafkaError) -> None:
+        if not error.txn_requires_abort():
+            self._drop_producer()
+            return
+        try:
+            producer.abort_transaction(_REQUEST_SECONDS)
+        except KafkaException as exception:
+            log.warning("aborting a transaction failed, its producer is replaced: %s", exception.args[0].str())
+            self._drop_producer()
+
+    def _start_producer(self) -> Producer:
+        deadline = time.monotonic() + _REQUEST_SECONDS
+        with kafka_border("starting transactions"):
+            producer = Producer(self._producer_config)
+            while True:
+                try:
+                    producer.init_transactions(_COMMIT_SECONDS)
+                    break
+                except KafkaException as exception:
+                    if not exception.args[0].retriable() or time.monotonic() > deadline:
+                        raise
+        self._producer = producer
+        return producer
+
+    def _publish(self, outgoing: Sequence[Record]) -> None:
+        """Records first, each confirmed, for brokers without transactions."""
+        if self._producer is None:
+            self._producer = Producer(self._producer_config)
+        errors: list[LfkError] = []
+
+        def report(error: KafkaError | None, _message: Message) -> None:
+            if error is not None:
+                errors.append(mapped(error, "sending"))
+
+        with kafka_border("sending"):
+            for record in outgoing:
+                self._producer.produce(
+                    record.topic, record.value, record.key, headers=list(record.headers.items()), on_delivery=report
+                )
+            left = self._producer.flush(_REQUEST_SECONDS)
+        if left:
+            self._drop_producer()
+            raise BrokerUnreachable(f"sending: {left} records are not confirmed after {_REQUEST_SECONDS:.0f} s")
+        if errors:
+            raise errors[0]
+
+    def _drop_producer(self) -> None:
+        if self._producer is not None:
+            self._producer.purge()
+            self._producer = None
+
+
+def delivered(message: Message) -> Delivered:
+    """A message without an error as ours."""
+    kind, timestamp = message.timestamp()
+    return Delivered(
+        partition=Partition(message.topic(), message.partition()),
+        offset=message.offset(),
+        timestamp=timestamp if kind else 0,
+        key=message.key(),
+        value=message.value(),
+        headers={name: value or b"" for name, value in message.headers() or ()},
+    )
+
+
+def _progress(tp: TopicPartition) -> Progress | None:
+    if tp.error is not None:
+        raise mapped(tp.error, "reading the group's progress")
+    if tp.offset == OFFSET_INVALID or tp.offset < 0:
+        return None
+    return Progress(tp.offset, tp.metadata or "")

@@ -1,0 +1,57 @@
+"""A producer whose confirmations arrive by themselves: one thread serves librdkafka's delivery reports."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from lfk.brokers.base import Record
+from lfk.brokers.kafka_errors import kafka_border, mapped
+
+#: How often the serving thread looks whether it should end; delivery reports wake it at once.
+_SERVE_SECONDS = 0.1
+#: Room is made as reports come in; this bounds one wait for room, after which the queue is looked at again.
+_ROOM_SECONDS = 0.5
+#: What `close` waits for what is still on its way.
+_CLOSE_SECONDS = 10.0
+
+
+class KafkaPublisher:
+    """See :class:`lfk.brokers.base.Publisher`. The queue is librdkafka's own, bounded by its settings."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        with kafka_border("starting a producer"):
+            self._producer = Producer(dict(config))
+        self._stopping = threading.Event()
+        self._server = threading.Thread(target=self._serve, name="lfk-publisher", daemon=True)
+        self._server.start()
+
+    def send(self, record: Record, confirmed: Callable[[Exception | None], None]) -> None:
+        def report(error: KafkaError | None, _message: Message) -> None:
+            confirmed(None if error is None else mapped(error, f"sending to {record.topic}"))
+
+        while True:
+            try:
+                with kafka_border(f"sending to {record.topic}"):
+                    self._producer.produce(
+                        record.topic, record.value, record.key, headers=list(record.headers.items()), on_delivery=report
+                    )
+            except BufferError:
+                self._producer.poll(_ROOM_SECONDS)
+                continue
+            return
+
+    def flush(self, timeout: float) -> int:
+        return int(self._producer.flush(timeout))
+
+    def close(self) -> None:
+        self._producer.flush(_CLOSE_SECONDS)
+        self._stopping.set()
+        self._server.join()
+
+    def _serve(self) -> None:
+        while not self._stopping.is_set():
+            self._producer.poll(_SERVE_SECONDS)
