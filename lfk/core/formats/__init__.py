@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from lfk.core.approaches import Approach
+from lfk.core.paragraphs import PAUSE
 from lfk.core.transcript import Transcript
 
 
@@ -28,6 +29,10 @@ class Page:
     timestamps: bool
     #: The ``lfk`` object of the manifest; only the manifest format may use it.
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    #: Seconds of silence that begin a new paragraph.
+    pause: float = PAUSE
+    #: Where a page finds the audio unless told otherwise: an http(s) link, or raw text relative to the page.
+    audio_href: str = ""
 
 
 @dataclass(frozen=True, slots=True)
