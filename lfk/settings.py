@@ -73,6 +73,11 @@ class Spec:
     secret: bool
     metavar: str
 
+    @property
+    def is_switch(self) -> bool:
+        """The flag takes no value."""
+        return self.parse is _flag
+
 
 def _setting(
     env: str,

@@ -16,7 +16,8 @@ from confluent_kafka import (
     KafkaException,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from lfk.brokers.base import Delivered, GroupListener, TopicPlan
 from lfk.brokers.kafka_errors import kafka_border, mapped

@@ -75,7 +75,9 @@ _NAMES: dict[type[LfkError], tuple[str, ...]] = {
 @cache
 def _classes() -> dict[int, type[LfkError]]:
     # Older librdkafka builds lack the newest codes, so absent names are passed over.
-    return {getattr(KafkaError, name): cls for cls, names in _NAMES.items() for name in names if hasattr(KafkaError, name)}
+    return {
+        getattr(KafkaError, name): cls for cls, names in _NAMES.items() for name in names if hasattr(KafkaError, name)
+    }
 
 
 def mapped(error: KafkaError, doing: str) -> LfkError:

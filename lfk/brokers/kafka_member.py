@@ -220,14 +220,24 @@ class KafkaMember:
 def delivered(message: Message) -> Delivered:
     """A message without an error as ours."""
     kind, timestamp = message.timestamp()
+    # A message without an error always has these; librdkafka's types allow for events that are none.
     return Delivered(
-        partition=Partition(message.topic(), message.partition()),
-        offset=message.offset(),
+        partition=Partition(message.topic() or "", message.partition() or 0),
+        offset=message.offset() or 0,
         timestamp=timestamp if kind else 0,
-        key=message.key(),
-        value=message.value(),
-        headers={name: value or b"" for name, value in message.headers() or ()},
+        key=_raw(message.key()),
+        value=_raw(message.value()),
+        headers={name: _raw(value) or b"" for name, value in _headers(message)},
     )
+
+
+def _headers(message: Message) -> list[tuple[str, str | bytes | None]]:
+    headers = message.headers() or []
+    return list(headers.items()) if isinstance(headers, dict) else list(headers)
+
+
+def _raw(value: str | bytes | None) -> bytes | None:
+    return value.encode("utf-8") if isinstance(value, str) else value
 
 
 def _progress(tp: TopicPartition) -> Progress | None:

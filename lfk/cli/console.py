@@ -1,0 +1,104 @@
+"""What commands show: text for people, one JSON object a line for machines, progress bars on a terminal.
+
+The only place that writes to standard output and standard error. Results go to standard output; errors, warnings
+and progress to standard error. Text from outside is made printable here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol, TextIO
+
+from lfk.core.errors import LfkError
+from lfk.core.printable import printable
+
+
+class Bar(Protocol):
+    """A running display of work; safe for use by several threads."""
+
+    def total(self, *, size: int, count: int) -> None:
+        """What is to be done now in all: bytes and files."""
+
+    def advance(self, *, size: int = 0, count: int = 0) -> None:
+        """What has just been done."""
+
+
+class Console:
+    """One per command."""
+
+    def __init__(
+        self, *, as_json: bool = False, verbosity: int = 0, out: TextIO | None = None, err: TextIO | None = None
+    ) -> None:
+        """``verbosity``: -1 quiet, 0 as usual, 1 and more verbose."""
+        self.as_json = as_json
+        self.verbosity = verbosity
+        self._out = out or sys.stdout
+        self._err = err or sys.stderr
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a person watches: progress bars make sense."""
+        return self._err.isatty() and not self.as_json and self.verbosity >= 0
+
+    def result(self, kind: str, fields: Mapping[str, Any], text: str) -> None:
+        """One result: ``{"event": kind, …fields}`` for machines, ``text`` for people (also when quiet)."""
+        if self.as_json:
+            line = json.dumps({"event": kind, **fields}, ensure_ascii=False, default=str)
+        else:
+            line = "\n".join(printable(part, 10_000) for part in text.split("\n"))
+        print(line, file=self._out, flush=True)
+
+    def note(self, kind: str, fields: Mapping[str, Any], text: str) -> None:
+        """As :meth:`result`, for what quiet leaves out."""
+        if self.verbosity >= 0:
+            self.result(kind, fields, text)
+
+    def say(self, text: str = "") -> None:
+        """A line that only people need."""
+        if not self.as_json and self.verbosity >= 0:
+            print("\n".join(printable(part, 10_000) for part in text.split("\n")), file=self._out, flush=True)
+
+    def warn(self, text: str) -> None:
+        """Something that works, but not as might be expected."""
+        self._print_problem("warning", {"message": text}, f"warning: {text}")
+
+    def error(self, error: LfkError, subject: str = "") -> None:
+        """One clear line: what, why, and what to do."""
+        about = f"{subject}: " if subject else ""
+        fields = {
+            "subject": subject or None,
+            "code": error.code,
+            "kind": error.kind.value,
+            "message": error.message,
+            "hint": error.hint,
+        }
+        self._print_problem("error", fields, f"error: {about}{error.message} [{error.code}] - {error.hint}")
+
+    @contextmanager
+    def progress(self, label: str) -> Iterator[Bar]:
+        """A bar with bytes, files, rate and time left while the block runs; nothing where nobody watches."""
+        if not self.terminal:
+            yield _NoBar()
+            return
+        from lfk.cli.progress import rich_bar
+
+        with rich_bar(label, self._err) as bar:
+            yield bar
+
+    def _print_problem(self, kind: str, fields: Mapping[str, Any], text: str) -> None:
+        if self.as_json:
+            line = json.dumps({"event": kind, **fields}, ensure_ascii=False, default=str)
+        else:
+            line = printable(text, 2000)
+        print(line, file=self._err, flush=True)
+
+
+class _NoBar:
+    def total(self, *, size: int, count: int) -> None:
+        """Nobody watches."""
+
+    def advance(self, *, size: int = 0, count: int = 0) -> None:
+        """Nobody watches."""

@@ -1,0 +1,145 @@
+"""The ``lfk`` command: finds the verb, loads the settings, runs it, and turns errors into exit codes.
+
+Light by design: help imports no verb, and a verb imports what it needs when it runs. A verb is a module of this
+package named in :data:`VERBS` that exposes ``SETTINGS`` (the fields of :class:`lfk.settings.Settings` that it shows
+as options), ``arguments(parser)`` and ``run(arguments, settings, console) -> ExitCode``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from lfk import __version__
+from lfk.cli.console import Console
+from lfk.core.errors import ExitCode, LfkError, UsageError
+from lfk.environment import load
+from lfk.settings import Settings, Spec, parse_value, specs
+
+#: Every verb with its one line of help, in the order that help shows them.
+VERBS: Mapping[str, str] = {
+    "demo": "run the whole pipeline here on real speech, or on your own files",
+    "up": "single-machine service: watch a folder, transcribe, keep results",
+    "init": "create topics, buckets and source folders",
+    "doctor": "check configuration, broker, store, models, GPU",
+    "sync": "upload what is new in a folder, then send its references",
+    "submit": "send references for audio that is in the store already",
+    "hub": "transcribe what is referenced",
+    "transcripts": "print, download or link what was transcribed",
+}
+
+#: Shown by every verb.
+_COMMON = ("store", "bootstrap", "json")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_help())
+        return ExitCode.OK if argv else ExitCode.USAGE
+    if argv[0] in ("-V", "--version"):
+        print(f"lfk {__version__}")
+        return ExitCode.OK
+    verb = argv[0]
+    if verb not in VERBS:
+        print(f"error: there is no command {verb!r} - see `lfk --help`", file=sys.stderr)
+        return ExitCode.USAGE
+    # A reader that has gone (`lfk … | head`) ends the command as it does any other.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    return _run(verb, argv[1:])
+
+
+def build_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
+    """The parser of one verb: its arguments, its settings as options, and what every verb has."""
+    parser = argparse.ArgumentParser(
+        prog=f"lfk {verb}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.arguments(parser)
+    options = parser.add_argument_group("settings", "flag > environment > .env > default")
+    known = specs()
+    for name in (*module.SETTINGS, *(n for n in _COMMON if n not in module.SETTINGS)):
+        _add_option(options, name, known[name])
+    everywhere = parser.add_argument_group("everywhere")
+    everywhere.add_argument("-q", "--quiet", action="store_true", help="results and errors only")
+    everywhere.add_argument("-v", "--verbose", action="count", default=0, help="more; twice for everything")
+    everywhere.add_argument("--env-file", type=Path, default=Path(".env"), metavar="FILE", help="instead of .env")
+    return parser
+
+
+def _run(verb: str, argv: list[str]) -> int:
+    module = importlib.import_module(f"lfk.cli.{verb}")
+    parsed = build_parser(verb, module).parse_args(argv)
+    console = Console(as_json=bool(getattr(parsed, "json", False)), verbosity=-1 if parsed.quiet else parsed.verbose)
+    try:
+        settings = load(_flags(parsed), env_file=parsed.env_file)
+        console.as_json = settings.json
+        _set_up_logging(settings, console.verbosity)
+        for warning in settings.warnings:
+            console.warn(warning)
+        return int(module.run(parsed, settings, console))
+    except LfkError as error:
+        console.error(error)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+
+
+def _flags(parsed: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(parsed, name, None) for name in specs()}
+
+
+def _add_option(group: argparse._ArgumentGroup, name: str, spec: Spec) -> None:
+    if spec.flag is None:
+        raise UsageError(f"{spec.env} has no flag")
+    text = f"{spec.help} [{spec.env}]".replace("%", "%%")
+    if spec.is_switch:
+        group.add_argument(spec.flag, dest=name, action="store_true", default=None, help=text)
+    elif spec.choices:
+        group.add_argument(spec.flag, dest=name, choices=spec.choices, default=None, help=text)
+    else:
+
+        def convert(value: str) -> Any:
+            try:
+                return parse_value(spec, value)
+            except ValueError as error:
+                raise argparse.ArgumentTypeError(f"{value!r}: {error}") from error
+
+        group.add_argument(spec.flag, dest=name, type=convert, default=None, metavar=spec.metavar, help=text)
+
+
+def _set_up_logging(settings: Settings, verbosity: int) -> None:
+    from lfk.cli.logs import set_up
+
+    default = {-1: "error", 0: "warning", 1: "info"}.get(verbosity, "debug")
+    set_up(settings.log_level or default, settings.log_format)
+
+
+def _help() -> str:
+    width = max(map(len, VERBS))
+    lines = [f"  {verb:{width}}  {text}" for verb, text in VERBS.items()]
+    return "\n".join(
+        [
+            "usage: lfk COMMAND [OPTIONS]",
+            "",
+            "Recordings in a folder or bucket become transcripts beside them, by reference over Kafka.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "`lfk COMMAND --help` tells more; `lfk --version` tells the version.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

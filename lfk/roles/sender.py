@@ -1,0 +1,48 @@
+"""Sends references: the message, its key, its headers. Every role that asks for work goes through here."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+
+from lfk.brokers.base import Publisher, Record
+from lfk.brokers.codec import Codec
+from lfk.core.cloudevents import event_headers
+from lfk.core.location import Location
+from lfk.core.messages import REFERENCE_TYPE, AudioReference
+
+
+class ReferenceSender:
+    """Publishes references to one topic. Safe for use by several threads."""
+
+    def __init__(self, publisher: Publisher, codec: Codec, topic: str, source: str) -> None:
+        """``source`` is the CloudEvents source: which role sends, e.g. ``lfk/sync``."""
+        self._publisher = publisher
+        self._codec = codec
+        self._topic = topic
+        self._source = source
+
+    def send(self, audio: Location, reference: AudioReference, confirmed: Callable[[Exception | None], None]) -> None:
+        """Queue one reference; the record key is the canonical location of the audio.
+
+        Raises:
+            RejectedReference: the reference is not one that may be sent.
+            BrokerFull: the embedded broker has no room.
+        """
+        headers = event_headers(
+            event=uuid.uuid4().hex,
+            type_=REFERENCE_TYPE,
+            source=self._source,
+            timestamp=reference.timestamp or int(time.time() * 1000),
+        )
+        value = self._codec.encode_reference(reference)
+        self._publisher.send(Record(self._topic, str(audio).encode("utf-8"), value, headers), confirmed)
+
+    def flush(self, timeout: float) -> int:
+        """Wait for confirmations; returns how many references are not confirmed."""
+        return self._publisher.flush(timeout)
+
+    def close(self) -> None:
+        """Flush for a short while and let go."""
+        self._publisher.close()
