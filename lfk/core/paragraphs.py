@@ -5,13 +5,14 @@ Pure; refuses nothing: what has no time or speaker stays with what it stands bes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
 from lfk.core.approaches import Layout
-from lfk.core.running_text import Written, joined, running
-from lfk.core.transcript import Transcript
+from lfk.core.running_text import Written, joined, label, running
+from lfk.core.transcript import Transcript, Turn
 
 #: Seconds of silence that begin a new paragraph, unless the operator says otherwise.
 PAUSE = 0.5
@@ -19,7 +20,7 @@ PAUSE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What is written together. Times are seconds; ``speaker`` is set in turns only."""
+    """What is written together. Times are seconds; ``speaker`` is not set in paragraphs."""
 
     start: float
     end: float
@@ -44,9 +45,11 @@ def blocks(transcript: Transcript, layout: Layout, pause: float = PAUSE) -> Iter
 
 
 def lines(transcript: Transcript) -> Iterator[Block]:
-    """One block per segment, from the segment's own start."""
+    """One block per segment, from the segment's own start; it carries the segment's speaker."""
     for segment, words in running(transcript):
-        yield Block(max(0.0, segment.start), max(segment.start, segment.end), words, language=segment.language)
+        start = max(0.0, segment.start)
+        speaker = label(segment.speaker) or words[0].speaker
+        yield Block(start, max(start, segment.end), words, speaker, segment.language)
 
 
 def paragraphs(transcript: Transcript, pause: float = PAUSE) -> Iterator[Block]:
@@ -61,6 +64,14 @@ def turns(transcript: Transcript) -> Iterator[Block]:
     for language, words in _by_language(transcript):
         for speaker, group in groupby(words, lambda word: word.speaker):
             yield _block(tuple(group), language, speaker)
+
+
+def speaker_turns(transcript: Transcript) -> list[Turn]:
+    """Who talks when, in order of time: what the diariser found, else what the speakers of the words tell."""
+    found = [turn for turn in transcript.turns if 0 <= turn.start < turn.end < math.inf and label(turn.speaker)]
+    if not found:
+        found = [Turn(b.start, b.end, b.speaker) for b in turns(transcript) if b.speaker and b.start < b.end]
+    return sorted(found, key=lambda turn: (turn.start, turn.end, turn.speaker))
 
 
 def split_at_pauses(words: Iterable[Written], pause: float) -> Iterator[tuple[Written, ...]]:

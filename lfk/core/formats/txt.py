@@ -33,7 +33,7 @@ def _render(page: Page) -> bytes:
 
 def _block(page: Page, block: Block, one_line: bool) -> str:
     time = f"[{clock(block.start)}]" if page.timestamps else ""
-    head = " ".join(filter(None, (time, block.speaker)))
+    head = " ".join(filter(None, (time, None if one_line else block.speaker)))
     return f"{head}{' ' if one_line else chr(10)}{block.text}" if head else block.text
 
 
