@@ -68,7 +68,10 @@ def forced(sound: NDArray[np.float32], words: tuple[str, ...]) -> Times | None:
 
 
 def read(package: str, clip: Clip, sound: NDArray[np.float32]) -> Times | None:
-    """The kept times of a clip, None if it was left out. Raises ValueError if its samples are not those of the reference."""
+    """The kept times of a clip, None if it was left out.
+
+    Raises ValueError if its samples are not those that the reference was made from.
+    """
     kept = json.loads((FOLDER / f"{package}.json").read_text(encoding="utf-8"))["clips"].get(clip.name)
     if kept is None:
         return None
@@ -92,9 +95,8 @@ def main() -> None:
         made = json.dumps("python -m bench.quality.alignment_references (pocketsphinx 5, en-us model)")
         text = f'{{\n "made_by": {made},\n "left_out": {json.dumps(left_out)},\n "clips": {{\n{lines}\n }}\n}}\n'
         (FOLDER / f"{package}.json").write_text(text, encoding="utf-8")
-        print(
-            f"{package}: {len(kept)} clips, {sum(len(e['words']) for e in kept.values())} words; {len(left_out)} left out"
-        )
+        words = sum(len(entry["words"]) for entry in kept.values())
+        print(f"{package}: {len(kept)} clips, {words} words; {len(left_out)} left out")
 
 
 if __name__ == "__main__":

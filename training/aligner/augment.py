@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve, lfilter
 
-from training.aligner.corpus import TimedWord
-from training.aligner.speech import SAMPLE_RATE, Phone
+from training.aligner.speech import SAMPLE_RATE, Phone, TimedWord
 
 Sound = NDArray[np.float32]
 Rng = np.random.Generator

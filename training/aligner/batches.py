@@ -14,8 +14,8 @@ import torch
 from torch.utils.data import Dataset
 
 from training.aligner import augment
-from training.aligner.corpus import SOURCES, Corpus, TimedWord
-from training.aligner.speech import SAMPLE_RATE
+from training.aligner.corpus import Corpus
+from training.aligner.speech import SAMPLE_RATE, SOURCES, TimedWord
 from training.aligner.targets import IGNORED, PhoneIds, frames, letter_labels, phone_labels
 
 _BATCH_SECONDS = 20.0

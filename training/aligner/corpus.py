@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from training.aligner import espeak, flite, text
 from training.aligner.letters import LetterTimes
-from training.aligner.speech import SAMPLE_RATE, Phone, Speech, TimesUnusable
+from training.aligner.speech import SAMPLE_RATE, SOURCES, Phone, Speech, TimedWord, TimesUnusable
 
-SOURCES = ("flite", "espeak")
 _SAMPLES_FILE, _INDEX_FILE, _RECIPE_FILE = "samples.i16", "utterances.jsonl", "recipe.json"
 
 
@@ -29,17 +28,6 @@ class Recipe:
 
     lines: int
     seed: int
-
-
-@dataclass(frozen=True)
-class TimedWord:
-    """A word, its span in seconds, the onset of each letter, and its phones."""
-
-    text: str
-    start: float
-    end: float
-    onsets: tuple[float, ...]
-    phones: tuple[Phone, ...]
 
 
 @dataclass(frozen=True)

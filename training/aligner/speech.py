@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
+# Each synthesiser has its own phone alphabet and is named by it.
+SOURCES = ("flite", "espeak")
 
 
 class TimesUnusable(Exception):
@@ -40,6 +42,17 @@ class SpokenWord:
     @property
     def end(self) -> float:
         return self.phones[-1].end
+
+
+@dataclass(frozen=True)
+class TimedWord:
+    """A word, its span in seconds, the onset of each letter, and its phones."""
+
+    text: str
+    start: float
+    end: float
+    onsets: tuple[float, ...]
+    phones: tuple[Phone, ...]
 
 
 @dataclass(frozen=True)

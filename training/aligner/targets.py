@@ -15,8 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training.aligner.corpus import SOURCES, TimedWord
-from training.aligner.speech import SAMPLE_RATE
+from training.aligner.speech import SAMPLE_RATE, SOURCES, TimedWord
 
 BLANK, SEPARATOR = 0, 4
 VOCABULARY: dict[str, int] = {

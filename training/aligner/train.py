@@ -22,7 +22,8 @@ from torch.utils.data import DataLoader
 
 from training.aligner import model as network
 from training.aligner.batches import Batch, Batches, plan
-from training.aligner.corpus import SOURCES, Corpus
+from training.aligner.corpus import Corpus
+from training.aligner.speech import SOURCES
 from training.aligner.targets import BLANK, VOCABULARY, PhoneIds, phone_ids
 
 _PEAK_RATE = 1.5e-3
