@@ -1,0 +1,68 @@
+# Everything a contributor runs. `make` alone lists the targets. Only Python and make have to be there beforehand.
+
+PYTHON ?= python3
+# Two workers: the services and engines that tests share take the rest of a small machine.
+TEST_WORKERS ?= 2
+ARGS ?=
+
+BIN := .venv/bin
+PY := $(BIN)/python
+SOURCES := lfk tests bench training
+LOCKED := requirements/installer.txt requirements/install pyproject.toml
+# Once the development tools are in, they stay in: `make demo` then refreshes that layer and takes nothing away.
+LAYER = $(if $(wildcard .venv/.dev-installed),dev,demo)
+
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help demo venv venv-demo test test-unit check format lock services wheel clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: venv-demo ## the whole pipeline on bundled speech; ARGS="talk.mp4" for a file of yours
+	$(BIN)/lfk demo $(ARGS)
+
+venv: .venv/.dev-installed ## the environment for development, in .venv
+
+venv-demo: .venv/.$(LAYER)-installed
+
+.venv/.demo-installed .venv/.dev-installed: .venv/.%-installed: requirements/%.txt $(LOCKED)
+	requirements/install $*
+	@rm -f .venv/.*-installed && touch $@
+
+test: venv services ## all tests; servers come from LFK_TEST_*, Docker or local programs, else their tests are skipped
+	$(PY) -m pytest -n $(TEST_WORKERS) --dist loadfile $(ARGS)
+
+test-unit: venv ## the tests that need no server and no speech engine: seconds
+	$(PY) -m pytest -m "not kafka and not s3 and not engine and not slow" $(ARGS)
+
+check: venv ## formatting, lint, strict types, architecture
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: venv ## format the code and fix what can be fixed
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+# The lock files hold for every Python from 3.10 and every platform; the second obeys the first, so versions agree.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
+	--no-annotate --custom-compile-command "make lock" $(UPGRADE)
+PACKAGE = --override requirements/overrides.txt --extra hub --extra tiny-en --extra diarisation --group build
+
+lock: venv ## compile requirements/*.txt anew; UPGRADE=--upgrade takes newer versions
+	$(COMPILE) -o requirements/installer.txt requirements/installer.in
+	$(COMPILE) $(PACKAGE) --extra avro --group dev -o requirements/dev.txt pyproject.toml
+	$(COMPILE) $(PACKAGE) -c requirements/dev.txt -o requirements/demo.txt pyproject.toml
+
+services: venv ## fetch or build the servers that tests start, where no Docker engine serves them
+	$(PY) -m tests.services
+
+wheel: venv ## build the wheel into dist/
+	$(BIN)/uv build --wheel --no-build-isolation --offline -o dist
+
+clean: ## remove what make has made here, .venv included
+	rm -rf .venv dist build lfk-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
