@@ -6,8 +6,10 @@ import json
 import logging
 import os
 import socket
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +18,27 @@ from lfk.core.addressing import Roots
 from lfk.core.approaches import KNOWN_MODELS, Catalogue, require_approach
 from lfk.core.errors import BrokerUnreachable, InvalidLocation, LfkError, ObjectMissing, UsageError
 from lfk.core.location import Location, has_scheme, parse_location
+from lfk.core.manifest import Rendering
+from lfk.core.retry import RetryPolicy
 from lfk.roles.sender import ReferenceSender
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
 
 if TYPE_CHECKING:
     from lfk.brokers.codec import Codec
-    from lfk.brokers.embedded import EmbeddedBroker, MockCluster
+    from lfk.brokers.embedded import EmbeddedBroker
+    from lfk.core.messages import Announcement
     from lfk.engine.base import EngineKind
+    from lfk.roles.hub.hub import Hub
+    from lfk.roles.hub.job import Job
 
 log = logging.getLogger(__name__)
 
 #: The address of a running embedded broker, below lfk's records: small, written by `up`, `demo` and a lone hub.
 BROKER_RECORD = "broker"
 _BROKER_RECORD_LIMIT = 4096
+#: How often the host of an embedded broker looks into the outbox.
+_KEEPER_SECONDS = 2.0
 
 
 # --- places
@@ -136,14 +145,6 @@ def real_broker(settings: Settings) -> Broker:
     return KafkaBroker(kafka_config(settings), transactional=settings.transactions != "off")
 
 
-def host_broker(settings: Settings) -> tuple[MockCluster, EmbeddedBroker]:
-    """Start the embedded broker in this process."""
-    from lfk.brokers.embedded import MockCluster
-
-    cluster = MockCluster()
-    return cluster, _embedded(settings, cluster.address)
-
-
 def find_broker(settings: Settings, store: ObjectStore) -> Broker | None:
     """The broker to talk to: the configured one, or an embedded one that runs on this machine and store, or None."""
     if settings.bootstrap:
@@ -244,6 +245,62 @@ def reference_sender(settings: Settings, store: ObjectStore, role: str, *, bulk:
     return ReferenceSender(publisher, codec(settings), topic, f"lfk/{role}")
 
 
+@contextmanager
+def running_broker(settings: Settings, store: ObjectStore) -> Iterator[Broker]:
+    """The broker for a hub: Kafka, an embedded one that runs already, or else one that this process hosts.
+
+    A hosted one takes over what waits: the outbox, and whatever the store says is outstanding.
+    """
+    found = find_broker(settings, store)
+    if found is not None:
+        yield found
+        return
+    from lfk.brokers.embedded import MockCluster
+
+    where = roots(settings)
+    cluster = MockCluster()
+    broker = _embedded(settings, cluster.address)
+    stop = threading.Event()
+    keeper = threading.Thread(
+        target=_keep_fed, args=(settings, store, where, broker, stop), name="lfk-broker-keeper", daemon=True
+    )
+    try:
+        announce_broker(settings, store, cluster.address)
+        keeper.start()
+        yield broker
+    finally:
+        stop.set()
+        withdraw_broker(settings, store)
+        if keeper.is_alive():
+            keeper.join(_KEEPER_SECONDS)
+        cluster.close()
+
+
+def _keep_fed(settings: Settings, store: ObjectStore, where: Roots, broker: Broker, stop: threading.Event) -> None:
+    """Reconcile once, then drain the outbox again and again."""
+    from lfk.roles.outbox import drain
+    from lfk.roles.reconcile import send_outstanding
+
+    sender = ReferenceSender(broker.publisher(), codec(settings), settings.topic_audio, "lfk/reconcile")
+    publisher = broker.publisher()
+    reconciled = False
+    try:
+        while True:
+            try:
+                drain(store, where.records, publisher)
+                if not reconciled:
+                    count = send_outstanding(store, where, sender)
+                    reconciled = True
+                    log.info("reconciled with the store: %d references sent", count)
+            except LfkError as error:
+                log.warning("the outbox is looked at again in %.0f s: %s", _KEEPER_SECONDS, error)
+            if stop.wait(_KEEPER_SECONDS):
+                return
+    finally:
+        sender.close()
+        publisher.close()
+
+
 # --- engine
 
 
@@ -254,3 +311,123 @@ def engine_kind(settings: Settings) -> EngineKind:
 
         return CannedKind(settings.canned_seconds)
     raise UsageError(f"LFK_ENGINE: {settings.engine} is not wired")
+
+
+# --- hub
+
+
+def worker_count(settings: Settings) -> int:
+    """Engines at a time: as told, or one per core that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return settings.workers or max(1, cores // max(1, settings.threads))
+
+
+@contextmanager
+def hub(
+    settings: Settings,
+    store: ObjectStore,
+    broker: Broker,
+    stop: threading.Event,
+    report: Callable[[Announcement], None],
+) -> Iterator[Hub]:
+    """A hub that is ready to :meth:`~lfk.roles.hub.hub.Hub.run`; its engines and scratch go with the block."""
+    from lfk.engine.pool import EnginePool
+    from lfk.roles.hub.answers import Topics, failure_record
+    from lfk.roles.hub.hub import Hub, HubPlan
+    from lfk.roles.hub.job import JobRunner, Limits, failure_location
+    from lfk.roles.hub.scratch import Scratch
+    from lfk.roles.hub.threads import JobThreads
+    from lfk.roles.results import Results
+
+    where = roots(settings)
+    kind = engine_kind(settings)
+    workers = worker_count(settings)
+    slots = workers + settings.prefetch
+    messages = codec(settings)
+    with ExitStack() as stack:
+        scratch = Scratch(Path(settings.scratch) if settings.scratch else None, settings.scratch_bytes)
+        stack.callback(scratch.close)
+        pool = EnginePool(kind, workers)
+        stack.callback(pool.close)
+        runner = JobRunner(
+            store=store,
+            roots=where,
+            codec=messages,
+            results=Results(store, where, _copies(settings)),
+            kind=kind,
+            pool=pool,
+            scratch=scratch,
+            limits=Limits(settings.max_audio_bytes),
+            rendering=rendering(settings),
+            fallbacks=settings.model_fallbacks,
+            stop=stop,
+        )
+
+        def record_failure(job: Job, announcement: Announcement, error: LfkError) -> None:
+            store.put(
+                failure_location(where.records, job.event_id),
+                failure_record(announcement, error, job),
+                content_type="application/json",
+            )
+
+        threads = JobThreads(
+            runner, slots, store_works=lambda: _store_works(store, where), record_failure=record_failure
+        )
+        plan = HubPlan(
+            group=settings.group,
+            lanes={"fresh": settings.topic_audio, "retry": settings.topic_retry, "bulk": settings.topic_bulk},
+            weights={"fresh": 8, "retry": 4, "bulk": 1},
+            topics=Topics(settings.topic_transcripts, settings.topic_retry, settings.topic_dlq),
+            retry=RetryPolicy(settings.attempts, settings.backoff, settings.backoff_factor),
+            slots=slots,
+            settle_interval=settings.settle_interval,
+            grace=settings.grace,
+            max_jobs=settings.max_jobs,
+            exit_when_idle=settings.exit_when_idle,
+        )
+        yield Hub(
+            broker=broker,
+            codec=messages,
+            threads=threads,
+            plan=plan,
+            stop=stop,
+            stop_engines=pool.close,
+            report=report,
+        )
+
+
+def rendering(settings: Settings) -> Rendering:
+    """How transcripts are laid out unless a job says otherwise.
+
+    Raises:
+        UsageError: LFK_FORMATS names a format that there is not.
+    """
+    from lfk.core.formats import MANIFEST, formats
+
+    unknown = set(settings.formats) - set(formats())
+    if unknown:
+        raise UsageError(
+            f"LFK_FORMATS: no format is called {', '.join(sorted(unknown))}; there are {', '.join(formats())}"
+        )
+    # The manifest is always written: it is what everything else is found by.
+    return Rendering(tuple(dict.fromkeys((*settings.formats, MANIFEST))), settings.timestamps, settings.pause)
+
+
+def _copies(settings: Settings) -> tuple[ObjectStore, Location] | None:
+    if not settings.transcriptions_folder:
+        return None
+    from lfk.stores.folder import FolderStore
+
+    root = _place(settings.transcriptions_folder, "MAIN_NODE_TRANSCRIPTIONS_FOLDER").as_prefix()
+    return FolderStore(root), root
+
+
+def _store_works(store: ObjectStore, where: Roots) -> bool:
+    """Whether this hub can read its audio and write its records, right now."""
+    try:
+        store.check(where.audio)
+        store.put(where.records.join(f"probes/{socket.gethostname()}"), b"ok", content_type="text/plain")
+    except LfkError as error:
+        log.warning("this hub's store is out of order: %s", error)
+        return False
+    return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lfk.core.approaches import Approach, Catalogue, find_approach, parse_pair
 from lfk.core.errors import ForbiddenLocation, InvalidLocation, UnknownModel
@@ -57,6 +57,10 @@ class AudioAddress:
     def pair(self) -> str:
         """``approach.model``, as in messages."""
         return f"{self.approach.name}.{self.model}"
+
+    def at(self, location: Location) -> AudioAddress:
+        """The same address where the audio lies at ``location``."""
+        return replace(self, location=location, fallback=None)
 
     @property
     def transcript_key(self) -> str:

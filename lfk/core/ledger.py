@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 #: Kafka's default `offset.metadata.max.bytes`.
 NOTE_LIMIT = 4096
@@ -88,6 +88,10 @@ class Ledger:
         """Take a begun attempt back: it was ended by an outage or a shutdown, not by the job."""
         self._open[offset] = max(0, self._open[offset] - 1)
 
+    def recall(self, offset: int, attempts: int) -> None:
+        """Set the attempts begun at an open offset, from a ledger that knew more than the note did."""
+        self._open[offset] = attempts
+
     def finish(self, offset: int) -> None:
         """The offset is done.
 
@@ -96,16 +100,19 @@ class Ledger:
         """
         del self._open[offset]
 
-    def progress(self) -> tuple[int, str] | None:
-        """What to commit: the first offset that is not done, and the note; None if nothing is known yet."""
+    def progress(self, finished: Collection[int] = ()) -> tuple[int, str] | None:
+        """What to commit once ``finished`` are done too: the first offset that is not done, and the note.
+
+        None if nothing is known yet.
+        """
         if self._position is None:
             return None
         # Offsets that an earlier member had in hand and that have not come yet stay open.
-        waiting = {**self._expected, **self._open} if self._expected else self._open
-        if not waiting and self._known_until <= self._position:
-            return self._position, ""
-        offsets = sorted(waiting)
+        waiting = {**self._expected, **self._open}
+        for offset in finished:
+            del waiting[offset]
         end = max(self._position, self._known_until)
+        offsets = sorted(waiting)
         if not offsets:
             return end, ""
         return offsets[0], _encode(offsets[0], end, offsets, waiting)
@@ -127,7 +134,13 @@ def _encode(base: int, end: int, offsets: list[int], attempts: dict[int, int]) -
             runs.append([offset - following, 0])
         following = offset + 1
     begun = [(index, attempts[offset]) for index, offset in enumerate(offsets) if attempts[offset]]
-    numbers = [end - base, len(runs), *(n for run in runs for n in run), len(begun), *(n for pair in begun for n in pair)]
+    numbers = [
+        end - base,
+        len(runs),
+        *(n for run in runs for n in run),
+        len(begun),
+        *(n for pair in begun for n in pair),
+    ]
     packed = bytes([_VERSION]) + b"".join(_leb128(number) for number in numbers)
     return base64.urlsafe_b64encode(packed).rstrip(b"=").decode("ascii")
 

@@ -1,0 +1,48 @@
+"""How announcements and a hub's summary look on screen; shared by every command that shows them."""
+
+from __future__ import annotations
+
+from lfk.cli.console import Console
+from lfk.core.messages import Announcement
+from lfk.core.timecode import clock
+from lfk.roles.hub.hub import Summary
+
+#: In the order of the work.
+_STAGES = ("queued", "fetch", "decode", "transcribe", "align", "diarise", "write")
+
+
+def show_answer(console: Console, answer: Announcement) -> None:
+    """One line for one announcement."""
+    console.note("transcript", answer.to_dict(), answer_line(answer))
+
+
+def answer_line(answer: Announcement) -> str:
+    """``done  0:00:25  simple.tiny  location  (fetch 0.0 s, transcribe 1.2 s)`` or why it failed."""
+    audio = answer.path_to_audio or f"{answer.topic}/{answer.partition}@{answer.offset}"
+    if answer.error is not None:
+        return f"failed  {audio}  {answer.error.message} [{answer.error.code}, stage {answer.error.stage}]"
+    length = clock(answer.duration) if answer.duration is not None else "-"
+    how = "reused" if answer.reused else stage_times(answer)
+    speech = ", no speech" if answer.no_speech else ""
+    return f"done  {length}  {answer.transcription_approach}  {audio}  ({how}{speech})"
+
+
+def stage_times(answer: Announcement) -> str:
+    """``fetch 0.01 s, transcribe 1.20 s``, in the order of the work."""
+    return ", ".join(f"{name} {answer.timings[name]:.2f} s" for name in _STAGES if name in answer.timings)
+
+
+def show_summary(console: Console, summary: Summary) -> None:
+    """The line at a hub's end."""
+    fields = {
+        "done": summary.done,
+        "reused": summary.reused,
+        "failed": summary.failed,
+        "retried": summary.retried,
+        "audio_seconds": round(summary.audio_seconds, 3),
+    }
+    text = (
+        f"{summary.done} done ({summary.reused} reused), {summary.failed} failed, {summary.retried} tried again, "
+        f"{clock(summary.audio_seconds)} of audio"
+    )
+    console.result("summary", fields, text)

@@ -1,0 +1,227 @@
+"""What this hub has in hand: its partitions, their ledgers, the jobs, the answers that wait, and the commit of it all.
+
+Owned by the hub's one thread. Nothing counts before the broker has it: a ledger is changed for an attempt before it
+begins and for an answer after it is settled, and when the outcome of a commit is not known, nothing more is committed
+until the broker has been asked what stands.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lfk.brokers.base import Delivered, Member, Partition, Progress, Record
+from lfk.core.errors import MessageTooLarge, SettlementLost, Unreachable
+from lfk.core.ledger import Ledger, NoteUnreadable
+from lfk.core.messages import Announcement
+from lfk.roles.hub.job import Job
+
+log = logging.getLogger(__name__)
+
+#: A dead letter whose value is larger than this goes without it where the broker refuses it whole.
+_LARGE_VALUE = 512 * 1024
+
+
+@dataclass(slots=True)
+class Answer:
+    """The records that answer a job; the announcement among them, unless it is to be tried again."""
+
+    job: Job
+    records: list[Record]
+    announcement: Announcement | None
+
+
+@dataclass(slots=True)
+class _Owned:
+    """A partition that this hub owns: its ledger, and the jobs in hand by offset."""
+
+    ledger: Ledger
+    jobs: dict[int, Job] = field(default_factory=dict)
+    #: Something changed that the broker does not know yet.
+    dirty: bool = False
+
+
+class Holdings:
+    """See the module."""
+
+    def __init__(self, dlq: str, concluded: Callable[[Answer], None]) -> None:
+        """``concluded`` is called for every answer once the broker has it."""
+        self._dlq = dlq
+        self._concluded = concluded
+        self._owned: dict[Partition, _Owned] = {}
+        self._answers: list[Answer] = []
+        self._unsure = False
+
+    # --- partitions
+
+    def load(self, committed: Mapping[Partition, Progress | None]) -> None:
+        """Take over partitions as the group left them."""
+        for partition, progress in committed.items():
+            self._owned[partition] = _Owned(_load(partition, progress))
+
+    def drop(self, partitions: Sequence[Partition]) -> set[int]:
+        """Partitions have gone: their jobs are orphaned. Returns the ``id`` of each such job."""
+        gone: set[int] = set()
+        for partition in partitions:
+            owned = self._owned.pop(partition, None)
+            for job in owned.jobs.values() if owned else ():
+                job.orphaned = True
+                gone.add(id(job))
+        self._answers = [answer for answer in self._answers if id(answer.job) not in gone]
+        return gone
+
+    @property
+    def partitions(self) -> Sequence[Partition]:
+        """What is owned now."""
+        return list(self._owned)
+
+    @property
+    def in_hand(self) -> int:
+        """References taken in and not settled."""
+        return sum(owned.ledger.open for owned in self._owned.values())
+
+    def pressed(self, partition: Partition) -> bool:
+        """The partition's note is near its limit."""
+        return self._owned[partition].ledger.pressed
+
+    # --- jobs
+
+    def deliver(self, record: Delivered) -> bool:
+        """Whether a delivered record is new here; False if it is done already or not ours."""
+        owned = self._owned.get(record.partition)
+        return owned is not None and owned.ledger.deliver(record.offset)
+
+    def keep(self, job: Job) -> None:
+        """The job of a record that :meth:`deliver` took in."""
+        self._owned[job.record.partition].jobs[job.record.offset] = job
+
+    def attempts(self, job: Job) -> int:
+        """Attempts begun at this delivery, by this hub or by one that is gone."""
+        return self._owned[job.record.partition].ledger.attempts(job.record.offset)
+
+    def begin(self, member: Member, jobs: Sequence[Job]) -> bool:
+        """Record that an attempt at each of these begins; False if it could not be recorded (yet)."""
+        for job in jobs:
+            self._owned[job.record.partition].ledger.begin(job.record.offset)
+        if self._commit(member, [], {job.record.partition for job in jobs}):
+            for job in jobs:
+                job.begun = True
+            return True
+        for job in jobs:
+            self._owned[job.record.partition].ledger.withdraw(job.record.offset)
+        return False
+
+    def take_back(self, job: Job) -> None:
+        """An attempt that something else than the job has ended does not count."""
+        if job.begun:
+            owned = self._owned[job.record.partition]
+            owned.ledger.withdraw(job.record.offset)
+            owned.dirty = True
+            job.begun = False
+
+    def answer(self, answer: Answer) -> None:
+        """An answer waits for the next settlement."""
+        self._answers.append(answer)
+
+    # --- settling
+
+    @property
+    def unsettled(self) -> bool:
+        """There is something that the broker does not know yet."""
+        return bool(self._answers) or any(owned.dirty for owned in self._owned.values())
+
+    def settle(self, member: Member) -> None:
+        """Settle every answer that is ready; what cannot be settled now stays for the next time."""
+        answers = list(self._answers)
+        partitions = {answer.job.record.partition for answer in answers}
+        partitions |= {partition for partition, owned in self._owned.items() if owned.dirty}
+        if not partitions or not self._commit(member, answers, partitions):
+            return
+        self._answers = []
+        for answer in answers:
+            self._owned[answer.job.record.partition].ledger.finish(answer.job.record.offset)
+            self._conclude(answer)
+
+    def _commit(self, member: Member, answers: Sequence[Answer], partitions: set[Partition]) -> bool:
+        """Answers and progress together; False if nothing of it counts (yet)."""
+        if self._unsure:
+            # Reading again may conclude some of these answers, so the caller comes again with what is left.
+            self._read_again(member)
+            return False
+        finished: dict[Partition, set[int]] = {partition: set() for partition in partitions}
+        for answer in answers:
+            finished[answer.job.record.partition].add(answer.job.record.offset)
+        progress = {}
+        for partition, offsets in finished.items():
+            mark = self._owned[partition].ledger.progress(offsets)
+            if mark is not None:
+                progress[partition] = Progress(*mark)
+        try:
+            member.settle([record for answer in answers for record in answer.records], progress)
+        except (SettlementLost, Unreachable) as error:
+            log.warning("not settled; reading again what is: %s", error)
+            self._unsure = True
+            return False
+        except MessageTooLarge:
+            self._unsure = True
+            if not _slim(answers, self._dlq):
+                raise
+            return False
+        for partition in progress:
+            self._owned[partition].dirty = False
+        return True
+
+    def _read_again(self, member: Member) -> None:
+        """After a commit of unknown outcome the broker's word counts: what it has settled is concluded."""
+        try:
+            committed = member.committed(list(self._owned))
+        except Unreachable as error:
+            log.warning("the group's progress is out of reach: %s", error)
+            return
+        settled: set[int] = set()
+        for partition, owned in self._owned.items():
+            ledger = _load(partition, committed.get(partition))
+            for offset, job in sorted(owned.jobs.items()):
+                if ledger.deliver(offset):
+                    # This hub owns the partition, so it knows of attempts at least what the broker does.
+                    ledger.recall(offset, owned.ledger.attempts(offset))
+                else:
+                    settled.add(id(job))
+            owned.ledger = ledger
+            owned.dirty = True
+        answers, self._answers = self._answers, []
+        for answer in answers:
+            if id(answer.job) in settled:
+                self._conclude(answer)
+            else:
+                self._answers.append(answer)
+        self._unsure = False
+
+    def _conclude(self, answer: Answer) -> None:
+        self._owned[answer.job.record.partition].jobs.pop(answer.job.record.offset, None)
+        self._concluded(answer)
+
+
+def _slim(answers: Sequence[Answer], dlq: str) -> bool:
+    """Take the values out of large dead letters that the broker refuses; True if there were any."""
+    slimmed = False
+    for answer in answers:
+        for index, record in enumerate(answer.records):
+            size = len(record.value or b"")
+            if record.topic == dlq and size > _LARGE_VALUE:
+                headers = {**record.headers, "lfk.error.value.omitted": str(size).encode("ascii")}
+                answer.records[index] = Record(record.topic, record.key, None, headers)
+                slimmed = True
+    return slimmed
+
+
+def _load(partition: Partition, progress: Progress | None) -> Ledger:
+    if progress is None:
+        return Ledger()
+    try:
+        return Ledger.load(progress.offset, progress.note)
+    except NoteUnreadable as error:
+        # Work may repeat then (results may not): everything behind the offset is looked at again.
+        log.error("%s/%d: the committed note is not readable: %s", partition.topic, partition.number, error)
+        return Ledger(progress.offset)

@@ -1,0 +1,304 @@
+"""One reference from bytes to answer: resolve, skip if done, fetch, transcribe, keep, render. Knows no broker.
+
+Runs on a job thread. Says through its context when an attempt begins, and never starts engine work before that has
+been recorded.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lfk.brokers.base import Delivered
+from lfk.brokers.codec import Codec
+from lfk.core.addressing import AudioAddress, Roots, resolve
+from lfk.core.errors import AudioEmpty, AudioTooLarge, LfkError, ModelMissing, ObjectMissing
+from lfk.core.identity import job_id as identify_job
+from lfk.core.location import Location
+from lfk.core.manifest import AudioVersion, Manifest, Rendering, StoredResult
+from lfk.core.messages import Announcement, AudioReference
+from lfk.core.options import JobOptions, parse_options
+from lfk.engine.base import EngineKind, ModelIdentity, Task
+from lfk.engine.pool import EnginePool
+from lfk.roles.hub.scratch import Scratch
+from lfk.roles.results import Published, Results
+from lfk.stores.base import ObjectInfo, ObjectStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Job:
+    """A delivered reference on its way through the hub. ``stage`` says where it is, for errors and status."""
+
+    record: Delivered
+    event_id: str
+    #: Attempts that earlier deliveries (the retry topic) have used.
+    earlier_attempts: int = 0
+    #: Where the reference first arrived.
+    origin: tuple[str, int, int] = ("", 0, 0)
+    reference: AudioReference | None = None
+    address: AudioAddress | None = None
+    job_id: str | None = None
+    stage: str = "receive"
+    timings: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    #: An attempt of this delivery has begun and is recorded.
+    begun: bool = False
+    #: It has failed for good already; only the record of that is outstanding.
+    verdict: LfkError | None = None
+    #: The engine was at work; otherwise what was there already is announced as reused.
+    transcribed: bool = False
+    #: The hub has lost this job's partition: finish what helps, announce nothing.
+    orphaned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the hub takes on: bytes of one audio."""
+
+    audio_bytes: int
+
+
+class JobRunner:
+    """Runs jobs; one instance serves every job thread."""
+
+    def __init__(
+        self,
+        *,
+        store: ObjectStore,
+        roots: Roots,
+        codec: Codec,
+        results: Results,
+        kind: EngineKind,
+        pool: EnginePool,
+        scratch: Scratch,
+        limits: Limits,
+        rendering: Rendering,
+        fallbacks: Mapping[str, str],
+        stop: threading.Event,
+    ) -> None:
+        self._store = store
+        self._roots = roots
+        self._codec = codec
+        self._results = results
+        self._kind = kind
+        self._pool = pool
+        self._scratch = scratch
+        self._limits = limits
+        self._rendering = rendering
+        self._fallbacks = fallbacks
+        self._stop = stop
+
+    def run(self, job: Job, begin: Callable[[], None]) -> Announcement:
+        """The announcement of a finished job. ``begin`` returns once the start of an attempt is recorded.
+
+        Raises:
+            LfkError: the job did not come to an end; ``job.stage`` says where.
+        """
+        started = time.time()
+        job.stage = "parse"
+        reference = job.reference = self._codec.decode_reference(job.record.value)
+        made = reference.timestamp or job.record.timestamp
+        job.timings["queued"] = max(0.0, started - made / 1000) if made else 0.0
+        job.stage = "resolve"
+        address = resolve(reference.path_to_audio, reference.transcription_approach, self._roots)
+        options = parse_options(reference.options, reference.language, self._rendering)
+        job.address = address
+        job.stage = "fetch"
+        info, address = self._look(address)
+        job.address = address
+        if reference.etag and reference.etag != info.etag:
+            job.warnings.append("the audio was replaced after this reference was sent; its present content was used")
+        identity = self._identify(address, job)
+        rendering = self._render_as(address, options)
+        key = self._results.claim(address)
+        done = self._skip(job, address, key, info, identity, options, rendering)
+        if done is None:
+            done = self._work(job, address, key, info, identity, options, rendering, begin)
+        if reference.causation_id:
+            # A dead letter that was sent again and has come good.
+            self._store.delete(failure_location(self._roots.records, reference.causation_id))
+        return announce(job, address, done)
+
+    # --- steps
+
+    def _look(self, address: AudioAddress) -> tuple[ObjectInfo, AudioAddress]:
+        """The audio object; a relative path with a leading ``sources`` may name it in two ways."""
+        try:
+            info = self._store.stat(address.location)
+        except ObjectMissing:
+            if address.fallback is None:
+                raise
+            info = self._store.stat(address.fallback)
+            address = address.at(address.fallback)
+        if info.size == 0:
+            raise AudioEmpty(f"{address.location} has no bytes")
+        if info.size > self._limits.audio_bytes:
+            raise AudioTooLarge(f"{address.location} has {info.size} bytes; the limit is {self._limits.audio_bytes}")
+        return info, address
+
+    def _identify(self, address: AudioAddress, job: Job) -> ModelIdentity:
+        """The weights that will do the work; an operator's fallback serves where the asked-for ones are not."""
+        exact = self._roots.catalogue.served_by[address.model]
+        try:
+            return self._kind.identify(exact)
+        except ModelMissing:
+            fallback = self._fallbacks.get(exact)
+            if fallback is None:
+                raise
+            identity = self._kind.identify(fallback)
+        job.warnings.append(f"{exact} is not at hand here; {fallback} did the work (LFK_MODEL_FALLBACKS)")
+        return identity
+
+    def _render_as(self, address: AudioAddress, options: JobOptions) -> Rendering:
+        timestamps = options.rendering.timestamps
+        if address.flips_timestamps:
+            timestamps = not timestamps
+        return Rendering(options.rendering.formats, timestamps, options.rendering.pause)
+
+    def _skip(
+        self,
+        job: Job,
+        address: AudioAddress,
+        key: str,
+        info: ObjectInfo,
+        identity: ModelIdentity,
+        options: JobOptions,
+        rendering: Rendering,
+    ) -> Published | None:
+        """The transcript that is there already, where a look at manifest and audio shows that it is current."""
+        there = self._results.current(key)
+        if there is None or there.manifest.path_to_audio != str(address.location):
+            return None
+        manifest = there.manifest
+        seen = manifest.audio
+        if (seen.etag, seen.size, seen.version_id) != (info.etag, info.size, info.version_id):
+            return None
+        job.job_id = identify_job(seen.sha256, address.approach.name, identity.name, identity.revision, options.work)
+        if manifest.job_id != job.job_id or self._must_redo(job, manifest):
+            return None
+        if manifest.rendering == rendering:
+            return there
+        result = self._results.load(manifest.job_id) or None
+        return None if result is None else self._results.publish(key, address, seen, result, rendering)
+
+    def _must_redo(self, job: Job, manifest: Manifest) -> bool:
+        forced = job.reference is not None and job.reference.force
+        return forced and manifest.event_id != job.event_id
+
+    def _work(
+        self,
+        job: Job,
+        address: AudioAddress,
+        key: str,
+        info: ObjectInfo,
+        identity: ModelIdentity,
+        options: JobOptions,
+        rendering: Rendering,
+        begin: Callable[[], None],
+    ) -> Published:
+        forced_by = job.event_id if job.reference is not None and job.reference.force else None
+        with self._scratch.job(info.size, self._stop) as folder:
+            with _timed(job, "fetch"):
+                audio = folder / f"audio{_suffix(address.location.name)}"
+                info, sha256 = self._store.download(
+                    address.location, audio, limit=self._limits.audio_bytes, etag=info.etag
+                )
+            job.job_id = identify_job(sha256, address.approach.name, identity.name, identity.revision, options.work)
+            version = AudioVersion(info.etag, info.size, sha256, info.modified, info.version_id)
+            result = self._results.load(job.job_id, forced_by)
+            if result is None:
+                task = Task(
+                    audio=audio,
+                    sha256=sha256,
+                    stages=address.approach.stages,
+                    model=identity.name,
+                    options=options.work,
+                    scratch=folder,
+                )
+                result = self._transcribe(job, task, begin, forced_by)
+        job.stage = "write"
+        with _timed(job, "write"):
+            return self._results.publish(key, address, version, result, rendering)
+
+    def _transcribe(self, job: Job, task: Task, begin: Callable[[], None], forced_by: str | None) -> StoredResult:
+        job.stage = "queue"
+        with self._pool.engine() as engine:
+            begin()
+
+            def progress(stage: str, part: float) -> None:
+                job.stage = stage
+                log.debug("%s %.0f%%", stage, part * 100, extra={"job_id": job.job_id})
+
+            outcome = engine.run(task, progress)
+        job.transcribed = True
+        job.timings.update(outcome.timings)
+        job.stage = "write"
+        result = StoredResult(
+            event_id=job.event_id,
+            job_id=job.job_id or "",
+            transcript=outcome.transcript,
+            provenance=outcome.provenance,
+            timings=outcome.timings,
+            reused_stages=outcome.reused_stages,
+        )
+        return self._results.save(result, forced_by)
+
+
+class _timed:  # noqa: N801 - used as a statement
+    """Adds the seconds of a block to a job's timings."""
+
+    def __init__(self, job: Job, name: str) -> None:
+        self._job = job
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._started = time.monotonic()
+
+    def __exit__(self, *_exc: object) -> None:
+        self._job.timings[self._name] = time.monotonic() - self._started
+
+
+def announce(job: Job, address: AudioAddress, done: Published) -> Announcement:
+    """The announcement of a transcript that is in the store."""
+    manifest = done.manifest
+    return Announcement(
+        event_id=job.event_id,
+        status="done",
+        timestamp=int(time.time() * 1000),
+        job_id=manifest.job_id,
+        path_to_audio=str(address.location),
+        transcription_approach=address.pair,
+        path_to_transcript=str(done.location),
+        files=done.files,
+        language=manifest.language,
+        duration=manifest.duration,
+        segments=manifest.segments,
+        words=manifest.words,
+        speakers=manifest.speakers,
+        no_speech=manifest.no_speech,
+        reused=not job.transcribed,
+        reused_stages=manifest.reused_stages,
+        warnings=tuple(dict.fromkeys([*manifest.warnings, *job.warnings])),
+        timings={name: round(seconds, 4) for name, seconds in job.timings.items()},
+        provenance=manifest.provenance,
+        batch_id=job.reference.batch_id if job.reference else None,
+        causation_id=job.reference.causation_id if job.reference else None,
+    )
+
+
+def _suffix(name: str) -> str:
+    """The file's suffix where it is a plain one; nothing else of a name from outside reaches the disk."""
+    suffix = Path(name).suffix.lower()
+    return suffix if re.fullmatch(r"\.[a-z0-9]{1,5}", suffix) else ""
+
+
+def failure_location(records: Location, event: str) -> Location:
+    """Where the failure of a reference is recorded in the store."""
+    return records.join(f"failed/{event}.json")

@@ -1,0 +1,212 @@
+"""Results in the store: kept once, rendered purely, announced by a manifest that is written last.
+
+The order that makes it safe (each step may be the last one before a crash)::
+
+    1. the engine's result      .lfk/results/<job_id>.json   put-if-absent; whoever comes second adopts it
+    2. the transcript's key     .lfk/owners/<key>            put-if-absent; another audio's name is never overwritten
+    3. the old manifest goes    <key>.json
+    4. every rendering          <key>.<format>               the same bytes, whoever writes them
+    5. the manifest             <key>.json                   put-if-absent: it exists ⇒ all it lists exists and matches
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lfk.core.addressing import AudioAddress, Roots, collision_key
+from lfk.core.errors import ContentChanged, ObjectMissing, PreconditionFailed
+from lfk.core.formats import MANIFEST, Format, Page, formats
+from lfk.core.location import Location
+from lfk.core.manifest import AudioVersion, FileEntry, Manifest, Rendering, StoredResult, read_manifest
+from lfk.core.transcript import turn_to_dict
+from lfk.stores.base import IfAbsent, IfMatch, ObjectStore
+
+log = logging.getLogger(__name__)
+
+#: A result or manifest of a day-long recording stays well below this.
+_RESULT_LIMIT = 256 << 20
+_OWNER_LIMIT = 16 << 10
+#: How often a manifest is tried again when other writers keep coming first.
+_PUBLISH_ATTEMPTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A transcript that is complete in the store."""
+
+    manifest: Manifest
+    location: Location
+    #: Nothing had to be written.
+    untouched: bool
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Format to location, the manifest's own included."""
+        return {**{name: entry.location for name, entry in self.manifest.files.items()}, MANIFEST: str(self.location)}
+
+
+class Results:
+    """Reads and writes results below the roots. Safe for use by several threads."""
+
+    def __init__(self, store: ObjectStore, roots: Roots, copies: tuple[ObjectStore, Location] | None = None) -> None:
+        """``copies``: a local folder that gets each file too (MAIN_NODE_TRANSCRIPTIONS_FOLDER)."""
+        self._store = store
+        self._roots = roots
+        self._copies = copies
+
+    def claim(self, address: AudioAddress) -> str:
+        """The transcript key of an audio; its natural one, or a marked one where another audio owns that."""
+        key = address.transcript_key
+        owner = self._own(key, address.location)
+        return key if owner == str(address.location) else collision_key(key, address.location)
+
+    def manifest(self, key: str) -> tuple[Manifest, str] | None:
+        """The manifest of a transcript key with its ETag, or None. One that cannot be read counts as none."""
+        location = self.location(key, MANIFEST)
+        try:
+            content, info = self._store.read(location, limit=_RESULT_LIMIT)
+        except ObjectMissing:
+            return None
+        try:
+            return read_manifest(content), info.etag
+        except ValueError as error:
+            log.warning("%s is not a manifest and will be replaced: %s", location, error)
+            return None
+
+    def location(self, key: str, form: str) -> Location:
+        """Where the file of a format lies."""
+        return self._roots.transcripts.join(f"{key}.{form}")
+
+    def load(self, job_id: str, forced_by: str | None = None) -> StoredResult | None:
+        """The stored result of a job; of the forcing reference alone where it is forced."""
+        location = self._result_location(job_id, forced_by)
+        try:
+            data, _info = self._store.read(location, limit=_RESULT_LIMIT)
+            return StoredResult.from_bytes(data)
+        except ObjectMissing:
+            return None
+        except ValueError as error:
+            log.error("%s cannot be used, the work is done again: %s", location, error)
+            self._store.delete(location)
+            return None
+
+    def save(self, result: StoredResult, forced_by: str | None = None) -> StoredResult:
+        """Keep a result; returns the one that counts, which may be another hub's."""
+        location = self._result_location(result.job_id, forced_by)
+        try:
+            self._store.put(location, result.to_bytes(), content_type="application/json", condition=IfAbsent())
+        except PreconditionFailed:
+            return self.load(result.job_id, forced_by) or self.save(result, forced_by)
+        return result
+
+    def publish(
+        self, key: str, address: AudioAddress, audio: AudioVersion, result: StoredResult, rendering: Rendering
+    ) -> Published:
+        """Make the transcript at ``key`` complete and current; adopts what is there if it is already.
+
+        Raises:
+            ContentChanged: other writers kept replacing it.
+        """
+        wanted = build_manifest(address, audio, result, rendering)
+        for _attempt in range(_PUBLISH_ATTEMPTS):
+            there = self.manifest(key)
+            if there is not None and (adopted := self._adopt(key, there[0], wanted)) is not None:
+                return adopted
+            try:
+                if there is not None:
+                    self._store.delete(self.location(key, MANIFEST), condition=IfMatch(there[1]))
+                return self._write(key, address, result, wanted)
+            except PreconditionFailed:
+                continue
+        raise ContentChanged(f"{self.location(key, MANIFEST)} is being replaced by others all the time")
+
+    def current(self, key: str) -> Published | None:
+        """The complete transcript at ``key`` as it stands."""
+        there = self.manifest(key)
+        return None if there is None else Published(there[0], self.location(key, MANIFEST), untouched=True)
+
+    def _adopt(self, key: str, there: Manifest, wanted: Manifest) -> Published | None:
+        """What is there, if it is what is wanted or of newer audio."""
+        location = self.location(key, MANIFEST)
+        same_work = (there.job_id, there.event_id, there.rendering) == (
+            wanted.job_id,
+            wanted.event_id,
+            wanted.rendering,
+        )
+        if same_work and there.path_to_audio == wanted.path_to_audio and there.audio.etag == wanted.audio.etag:
+            return Published(there, location, untouched=True)
+        if there.path_to_audio == wanted.path_to_audio and there.audio.modified > wanted.audio.modified:
+            return Published(there, location, untouched=True)
+        return None
+
+    def _write(self, key: str, address: AudioAddress, result: StoredResult, wanted: Manifest) -> Published:
+        page = Page(
+            transcript=result.transcript,
+            approach=address.approach,
+            title=address.location.name,
+            timestamps=wanted.rendering.timestamps,
+            pause=wanted.rendering.pause,
+        )
+        entries: dict[str, FileEntry] = {}
+        for name in wanted.rendering.formats:
+            if name != MANIFEST:
+                form = formats()[name]
+                content = form.render(page)
+                location = self.location(key, name)
+                self._put(location, content, form)
+                entries[name] = FileEntry(str(location), len(content), hashlib.sha256(content).hexdigest())
+        manifest = replace(wanted, files=entries)
+        form = formats()[MANIFEST]
+        location = self.location(key, MANIFEST)
+        self._put(location, form.render(replace(page, manifest=manifest.to_dict())), form, IfAbsent())
+        return Published(manifest, location, untouched=False)
+
+    def _put(self, location: Location, content: bytes, form: Format, condition: IfAbsent | None = None) -> None:
+        digest: Mapping[str, str] = {"lfk-sha256": hashlib.sha256(content).hexdigest()}
+        self._store.put(location, content, content_type=form.media_type, metadata=digest, condition=condition)
+        if self._copies is not None:
+            store, root = self._copies
+            store.put(root.join(self._roots.transcripts.relative(location)), content, content_type=form.media_type)
+
+    def _own(self, key: str, audio: Location) -> str:
+        """Claim a transcript key for an audio; returns the location that owns it."""
+        location = self._roots.records.join(f"owners/{key}")
+        try:
+            self._store.put(location, str(audio).encode("utf-8"), content_type="text/plain", condition=IfAbsent())
+        except PreconditionFailed:
+            data, _info = self._store.read(location, limit=_OWNER_LIMIT)
+            return data.decode("utf-8", "replace")
+        return str(audio)
+
+    def _result_location(self, job_id: str, forced_by: str | None) -> Location:
+        name = f"{job_id}-{forced_by}" if forced_by else job_id
+        return self._roots.records.join(f"results/{name}.json")
+
+
+def build_manifest(address: AudioAddress, audio: AudioVersion, result: StoredResult, rendering: Rendering) -> Manifest:
+    """The manifest of a result, before any file is listed."""
+    transcript = result.transcript
+    turns: tuple[Mapping[str, Any], ...] = tuple(turn_to_dict(turn) for turn in transcript.turns)
+    return Manifest(
+        event_id=result.event_id,
+        job_id=result.job_id,
+        path_to_audio=str(address.location),
+        transcription_approach=address.pair,
+        audio=audio,
+        rendering=rendering,
+        language=transcript.language,
+        duration=transcript.duration,
+        segments=len(transcript.segments),
+        words=transcript.word_count,
+        speakers=len(transcript.speakers),
+        no_speech=transcript.no_speech,
+        warnings=transcript.warnings,
+        provenance=result.provenance,
+        timings=result.timings,
+        reused_stages=result.reused_stages,
+        turns=turns,
+    )
