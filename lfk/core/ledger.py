@@ -27,6 +27,8 @@ NOTE_LIMIT = 4096
 NOTE_PRESSURE = NOTE_LIMIT * 3 // 4
 
 _VERSION = 1
+#: No hub has nearly as many references in hand; a note that claims more is damaged.
+_MOST_OPEN = 65536
 
 
 class NoteUnreadable(ValueError):
@@ -161,7 +163,7 @@ def _decode(base: int, note: str) -> tuple[int, dict[int, int]]:
         for _ in range(next(numbers)):
             start = following + next(numbers)
             following = start + next(numbers) + 1
-            if following > base + span:
+            if following > base + span or len(offsets) + following - start > _MOST_OPEN:
                 raise NoteUnreadable("the note's runs pass its end")
             offsets.extend(range(start, following))
         attempts = dict.fromkeys(offsets, 0)

@@ -1,0 +1,127 @@
+"""Messages on the wire: valid ones round-trip, hostile ones are refused with a typed error."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lfk.brokers.codec import JsonCodec, validator
+from lfk.core.errors import FramesNotAllowed, MalformedMessage, MessageTooLarge, RejectedReference
+from lfk.core.messages import MAX_MESSAGE_BYTES, Announcement, AudioReference, Failure
+
+CODEC = JsonCodec()
+
+texts = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=60)
+references = st.builds(
+    AudioReference,
+    path_to_audio=texts,
+    transcription_approach=st.none() | texts,
+    timestamp=st.none() | st.integers(0, 2**53 - 1),
+    etag=st.none() | texts,
+    size=st.none() | st.integers(0, 2**53 - 1),
+    duration=st.none() | st.floats(0, 1e9),
+    options=st.dictionaries(texts, st.integers() | texts | st.booleans(), max_size=5),
+    force=st.booleans(),
+)
+
+
+@given(references)
+def test_references_round_trip(reference: AudioReference) -> None:
+    assert CODEC.decode_reference(CODEC.encode_reference(reference)) == reference
+
+
+def test_announcements_round_trip() -> None:
+    done = Announcement(
+        event_id="e",
+        status="done",
+        timestamp=1,
+        job_id="j",
+        path_to_audio="s3://b/a.wav",
+        transcription_approach="simple.tiny",
+        path_to_transcript="s3://b/t.json",
+        files={"json": "s3://b/t.json"},
+        warnings=("odd",),
+        reused_stages=("transcribe",),
+        timings={"fetch": 0.5},
+    )
+    failed = Announcement(
+        event_id="e", status="failed", timestamp=1, error=Failure("code", "message", "fetch", 1, False), topic="t"
+    )
+    for announcement in (done, failed):
+        assert CODEC.decode_announcement(CODEC.encode_announcement(announcement)) == announcement
+
+
+def test_unknown_fields_are_ignored() -> None:
+    reference = CODEC.decode_reference(b'{"path_to_audio": "x.wav", "colour": "blue", "etag": null}')
+    assert reference == AudioReference("x.wav")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        b"",
+        b"null",
+        b"[]",
+        b'"x"',
+        b"{",
+        b"\xff\xfe",
+        b"{}",
+        b'{"path_to_audio": ""}',
+        b'{"path_to_audio": 1}',
+        b'{"path_to_audio": "x", "path_to_audio": "y"}',
+        b'{"path_to_audio": "x", "timestamp": -1}',
+        b'{"path_to_audio": "x", "timestamp": 1e400}',
+        b'{"path_to_audio": "x", "timestamp": NaN}',
+        b'{"path_to_audio": "x", "size": ' + b"9" * 5000 + b"}",
+        b'{"path_to_audio": "x", "options": []}',
+        b'{"path_to_audio": "x", "options": ' + b'{"a":' * 20000 + b"1" + b"}" * 20000 + b"}",
+        b"[" * 60000,
+        b'{"path_to_audio": "x", "sha256": "abc"}',
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_refused(value: bytes | None) -> None:
+    with pytest.raises(RejectedReference) as caught:
+        CODEC.decode_reference(value)
+    assert caught.value.hint
+
+
+def test_frames_and_sizes() -> None:
+    with pytest.raises(FramesNotAllowed):
+        CODEC.decode_reference(b'{"path_to_audio": "x", "frames": "AAAA"}')
+    chunk = json.dumps({"path_to_audio": "x", "frames": "A" * 100_000}).encode()
+    with pytest.raises(FramesNotAllowed):
+        CODEC.decode_reference(chunk)
+    with pytest.raises(MessageTooLarge):
+        CODEC.decode_reference(b"x" * MAX_MESSAGE_BYTES)
+    with pytest.raises(MessageTooLarge):
+        CODEC.encode_reference(AudioReference("x", options={"hotwords": "y" * MAX_MESSAGE_BYTES}))
+    with pytest.raises(MalformedMessage):
+        CODEC.encode_reference(AudioReference(""))
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_reference_or_a_typed_error(value: bytes) -> None:
+    try:
+        CODEC.decode_reference(value)
+    except RejectedReference as error:
+        assert error.code in {"malformed_message", "message_too_large", "frames_not_allowed"}
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*validator("audio-reference").schema["properties"]]), json_values, max_size=6))
+def test_any_fields_are_a_reference_or_a_typed_error(data: dict[str, object]) -> None:
+    try:
+        CODEC.decode_reference(json.dumps(data).encode("utf-8", "surrogatepass"))
+    except RejectedReference as error:
+        assert error.message
