@@ -216,6 +216,16 @@ class Settings:
     rescan: float = _setting(
         "LFK_RESCAN", 300.0, "seconds between full scans of a watched folder", "sync", parse=_seconds
     )
+    sync_source: str = _setting(
+        "LFK_SYNC_SOURCE", "", "who uploads, kept with each object; empty means this machine and folder", "sync"
+    )
+    state_home: str = _setting(
+        "LFK_STATE_HOME",
+        "~/.local/state",
+        "lfk/ in it remembers what was sent; may be deleted",
+        "sync",
+        older=("XDG_STATE_HOME",),
+    )
     default_approach: str = _setting("LFK_DEFAULT_APPROACH", "simple", "approach of paths that name none", "sync")
     default_model: str = _setting("LFK_DEFAULT_MODEL", "tiny", "model of paths that name none", "sync")
 

@@ -29,6 +29,7 @@
     │   ├── EngineCrashed, EngineOutOfMemory, EngineTimeout, EngineUnavailable
     │   └── StageFailed
     ├── ModelMissing, ModelInvalid
+    ├── FileUnreadable           a file of this machine that cannot be read
     ├── ScratchFull              this machine's disk, not the audio
     └── AttemptsExhausted        a reference whose attempts died with the hub itself
 
@@ -378,6 +379,13 @@ class ModelInvalid(LfkError):
 
     code = "model_invalid"
     hint = "delete them and run `lfk models pull NAME`; `lfk models verify` checks all"
+
+
+class FileUnreadable(LfkError):
+    """A local file that is gone, not a file, or not ours to read."""
+
+    code = "file_unreadable"
+    hint = "check that it is there, is a file, and may be read"
 
 
 class ScratchFull(LfkError):
