@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
         store = wiring.open_store(settings)
         with (
             wiring.running_broker(settings, store) as broker,
-            wiring.hub(settings, store, broker, stop, lambda answer: show_answer(console, answer)) as hub,
+            wiring.open_hub(settings, store, broker, stop, lambda answer: show_answer(console, answer)) as hub,
         ):
             console.say(f"hub ready: broker {broker.address}, store {wiring.store_root(settings)}")
             summary = hub.run()

@@ -1,0 +1,37 @@
+"""Turns settings into stores, brokers, engines and roles. The only place that names concrete classes."""
+
+from lfk.wiring.broker import (
+    announce_broker,
+    broker_record,
+    codec,
+    find_broker,
+    kafka_config,
+    real_broker,
+    reference_sender,
+    running_broker,
+    topic_plans,
+    withdraw_broker,
+)
+from lfk.wiring.hubs import engine_kind, open_hub, rendering, worker_count
+from lfk.wiring.places import open_store, place, roots, store_root
+
+__all__ = [
+    "announce_broker",
+    "broker_record",
+    "codec",
+    "engine_kind",
+    "find_broker",
+    "kafka_config",
+    "open_hub",
+    "open_store",
+    "place",
+    "real_broker",
+    "reference_sender",
+    "rendering",
+    "roots",
+    "running_broker",
+    "store_root",
+    "topic_plans",
+    "withdraw_broker",
+    "worker_count",
+]

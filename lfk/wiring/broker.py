@@ -1,0 +1,207 @@
+"""Which broker to talk to: the Kafka of the settings, or an embedded one of this store and machine."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from lfk.brokers.base import Broker, Publisher, TopicPlan
+from lfk.core.addressing import Roots
+from lfk.core.errors import BrokerUnreachable, LfkError, ObjectMissing, UsageError
+from lfk.core.location import Location
+from lfk.roles.sender import ReferenceSender
+from lfk.settings import Settings
+from lfk.stores.base import ObjectStore
+from lfk.wiring.places import roots, store_root
+
+if TYPE_CHECKING:
+    from lfk.brokers.codec import Codec
+    from lfk.brokers.embedded import EmbeddedBroker
+
+log = logging.getLogger(__name__)
+
+#: The address of a running embedded broker, below lfk's records: small, written by `up`, `demo` and a lone hub.
+BROKER_RECORD = "broker"
+_BROKER_RECORD_LIMIT = 4096
+#: How often the host of an embedded broker looks into the outbox.
+_KEEPER_SECONDS = 2.0
+
+
+def kafka_config(settings: Settings) -> dict[str, Any]:
+    """librdkafka's own settings, from ours and the LFK_KAFKA_* pass-through."""
+    config: dict[str, Any] = {"bootstrap.servers": settings.bootstrap}
+    if settings.api_key:
+        config |= {
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanisms": "PLAIN",
+            "sasl.username": settings.api_key,
+            "sasl.password": settings.api_secret,
+        }
+    return {**config, **settings.kafka}
+
+
+def real_broker(settings: Settings) -> Broker:
+    """The Kafka that BOOTSTRAP_SERVERS names."""
+    from lfk.brokers.kafka import KafkaBroker
+
+    return KafkaBroker(kafka_config(settings), transactional=settings.transactions != "off")
+
+
+def find_broker(settings: Settings, store: ObjectStore) -> Broker | None:
+    """The broker to talk to: the configured one, or an embedded one that runs on this machine and store, or None."""
+    if settings.bootstrap:
+        return real_broker(settings)
+    try:
+        data, _info = store.read(broker_record(settings), limit=_BROKER_RECORD_LIMIT)
+        record = json.loads(data)
+        address, host = str(record["bootstrap"]), str(record["host"])
+    except ObjectMissing:
+        return None
+    except (ValueError, KeyError, TypeError):
+        log.warning("%s is not readable; going on as if no embedded broker ran", broker_record(settings))
+        return None
+    if host != socket.gethostname():
+        log.info("the embedded broker of this store runs on %s, out of reach from here", host)
+        return None
+    broker = _embedded(settings, address)
+    try:
+        broker.check()
+    except BrokerUnreachable:
+        return None
+    return broker
+
+
+def broker_record(settings: Settings) -> Location:
+    """Where a running embedded broker tells its address."""
+    return store_root(settings).join(f".lfk/{BROKER_RECORD}")
+
+
+def announce_broker(settings: Settings, store: ObjectStore, address: str) -> None:
+    """Let other commands on this store find the embedded broker of this process."""
+    record = {"bootstrap": address, "host": socket.gethostname(), "pid": os.getpid(), "started": int(time.time())}
+    store.put(broker_record(settings), json.dumps(record).encode(), content_type="application/json")
+
+
+def withdraw_broker(settings: Settings, store: ObjectStore) -> None:
+    """The embedded broker of this process is about to stop."""
+    try:
+        store.delete(broker_record(settings))
+    except LfkError as error:
+        log.warning("could not remove %s: %s", broker_record(settings), error)
+
+
+def _embedded(settings: Settings, address: str) -> EmbeddedBroker:
+    from lfk.brokers.embedded import EmbeddedBroker
+
+    guarded = (settings.topic_audio, settings.topic_bulk, settings.topic_retry)
+    return EmbeddedBroker(address, settings.group, guarded, settings.kafka)
+
+
+def topic_plans(settings: Settings) -> Sequence[TopicPlan]:
+    """The topics as `init` makes them: unprocessed references are never dropped by age (DESIGN §8)."""
+    keep: Mapping[str, str] = {"retention.ms": "-1", "retention.bytes": "-1"}
+    week = {"retention.ms": str(7 * 24 * 3600 * 1000)}
+
+    def plan(name: str, config: Mapping[str, str]) -> TopicPlan:
+        return TopicPlan(name, settings.partitions, settings.replication, config)
+
+    # A dead letter carries its record whole plus headers, so it may be larger than any record that was accepted.
+    dead = {**keep, "max.message.bytes": str(max(settings.max_message_size * 2, 4 << 20))}
+    return (
+        plan(settings.topic_audio, keep),
+        plan(settings.topic_bulk, keep),
+        plan(settings.topic_retry, keep),
+        plan(settings.topic_dlq, dead),
+        plan(settings.topic_chunks, {**week, "max.message.bytes": str(settings.max_message_size)}),
+        plan(settings.topic_transcripts, week),
+    )
+
+
+@contextmanager
+def running_broker(settings: Settings, store: ObjectStore) -> Iterator[Broker]:
+    """The broker for a hub: Kafka, an embedded one that runs already, or else one that this process hosts.
+
+    A hosted one takes over what waits: the outbox, and whatever the store says is outstanding.
+    """
+    found = find_broker(settings, store)
+    if found is not None:
+        yield found
+        return
+    from lfk.brokers.embedded import MockCluster
+
+    where = roots(settings)
+    cluster = MockCluster()
+    broker = _embedded(settings, cluster.address)
+    stop = threading.Event()
+    keeper = threading.Thread(
+        target=_keep_fed, args=(settings, store, where, broker, stop), name="lfk-broker-keeper", daemon=True
+    )
+    try:
+        announce_broker(settings, store, cluster.address)
+        keeper.start()
+        yield broker
+    finally:
+        stop.set()
+        withdraw_broker(settings, store)
+        if keeper.is_alive():
+            keeper.join(_KEEPER_SECONDS)
+        cluster.close()
+
+
+def _keep_fed(settings: Settings, store: ObjectStore, where: Roots, broker: Broker, stop: threading.Event) -> None:
+    """Reconcile once, then drain the outbox again and again."""
+    from lfk.roles.outbox import drain
+    from lfk.roles.reconcile import send_outstanding
+
+    sender = ReferenceSender(broker.publisher(), codec(settings), settings.topic_audio, "lfk/reconcile")
+    publisher = broker.publisher()
+    reconciled = False
+    try:
+        while True:
+            try:
+                drain(store, where.records, publisher)
+                if not reconciled:
+                    count = send_outstanding(store, where, sender)
+                    reconciled = True
+                    log.info("reconciled with the store: %d references sent", count)
+            except LfkError as error:
+                log.warning("the outbox is looked at again in %.0f s: %s", _KEEPER_SECONDS, error)
+            if stop.wait(_KEEPER_SECONDS):
+                return
+    finally:
+        sender.close()
+        publisher.close()
+
+
+def codec(settings: Settings) -> Codec:
+    """How messages are written: bare JSON, or what the Schema Registry says."""
+    from lfk.brokers.codec import JsonCodec
+
+    if settings.registry_url or settings.schema_type != "JSON":
+        raise UsageError(
+            "SCHEMA_REGISTRY_URL and SCHEMA_TYPE=Avro are not supported by this version",
+            hint="unset both: messages are then bare UTF-8 JSON",
+        )
+    return JsonCodec()
+
+
+def reference_sender(settings: Settings, store: ObjectStore, role: str, *, bulk: bool = False) -> ReferenceSender:
+    """Sends references to the broker, or leaves them in the store's outbox while no embedded broker runs."""
+    topic = settings.topic_bulk if bulk else settings.topic_audio
+    broker = find_broker(settings, store)
+    publisher: Publisher
+    if broker is not None:
+        publisher = broker.publisher()
+    else:
+        from lfk.roles.outbox import OutboxPublisher
+
+        log.info("no embedded broker runs on this store: references wait in its outbox for the next `lfk up`")
+        publisher = OutboxPublisher(store, roots(settings).records, time.time)
+    return ReferenceSender(publisher, codec(settings), topic, f"lfk/{role}")

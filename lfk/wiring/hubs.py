@@ -1,0 +1,155 @@
+"""Engines and the hub."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lfk.brokers.base import Broker
+from lfk.core.addressing import Roots
+from lfk.core.errors import LfkError, UsageError
+from lfk.core.location import Location
+from lfk.core.manifest import Rendering
+from lfk.core.retry import RetryPolicy
+from lfk.settings import Settings
+from lfk.stores.base import ObjectStore
+from lfk.wiring.broker import codec
+from lfk.wiring.places import open_folder, place, roots
+
+if TYPE_CHECKING:
+    from lfk.core.messages import Announcement
+    from lfk.engine.base import EngineKind
+    from lfk.roles.hub.hub import Hub
+    from lfk.roles.hub.job import Job
+
+log = logging.getLogger(__name__)
+
+
+def engine_kind(settings: Settings) -> EngineKind:
+    """The speech engine that LFK_ENGINE names."""
+    if settings.engine == "canned":
+        from lfk.engine.canned import CannedKind
+
+        return CannedKind(settings.canned_seconds)
+    raise UsageError(f"LFK_ENGINE: {settings.engine} is not wired")
+
+
+def worker_count(settings: Settings) -> int:
+    """Engines at a time: as told, or one per core that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return settings.workers or max(1, cores // max(1, settings.threads))
+
+
+@contextmanager
+def open_hub(
+    settings: Settings,
+    store: ObjectStore,
+    broker: Broker,
+    stop: threading.Event,
+    report: Callable[[Announcement], None],
+) -> Iterator[Hub]:
+    """A hub that is ready to :meth:`~lfk.roles.hub.hub.Hub.run`; its engines and scratch go with the block."""
+    from lfk.engine.pool import EnginePool
+    from lfk.roles.hub.answers import Topics, failure_record
+    from lfk.roles.hub.hub import Hub, HubPlan
+    from lfk.roles.hub.job import JobRunner, Limits, failure_location
+    from lfk.roles.hub.scratch import Scratch
+    from lfk.roles.hub.threads import JobThreads
+    from lfk.roles.results import Results
+
+    where = roots(settings)
+    kind = engine_kind(settings)
+    workers = worker_count(settings)
+    slots = workers + settings.prefetch
+    messages = codec(settings)
+    with ExitStack() as stack:
+        scratch = Scratch(Path(settings.scratch) if settings.scratch else None, settings.scratch_bytes)
+        stack.callback(scratch.close)
+        pool = EnginePool(kind, workers)
+        stack.callback(pool.close)
+        runner = JobRunner(
+            store=store,
+            roots=where,
+            codec=messages,
+            results=Results(store, where, _copies(settings)),
+            kind=kind,
+            pool=pool,
+            scratch=scratch,
+            limits=Limits(settings.max_audio_bytes),
+            rendering=rendering(settings),
+            fallbacks=settings.model_fallbacks,
+            stop=stop,
+        )
+
+        def record_failure(job: Job, announcement: Announcement, error: LfkError) -> None:
+            store.put(
+                failure_location(where.records, job.event_id),
+                failure_record(announcement, error, job),
+                content_type="application/json",
+            )
+
+        threads = JobThreads(
+            runner, slots, store_works=lambda: _store_works(store, where), record_failure=record_failure
+        )
+        plan = HubPlan(
+            group=settings.group,
+            lanes={"fresh": settings.topic_audio, "retry": settings.topic_retry, "bulk": settings.topic_bulk},
+            weights={"fresh": 8, "retry": 4, "bulk": 1},
+            topics=Topics(settings.topic_transcripts, settings.topic_retry, settings.topic_dlq),
+            retry=RetryPolicy(settings.attempts, settings.backoff, settings.backoff_factor),
+            slots=slots,
+            settle_interval=settings.settle_interval,
+            grace=settings.grace,
+            max_jobs=settings.max_jobs,
+            exit_when_idle=settings.exit_when_idle,
+        )
+        yield Hub(
+            broker=broker,
+            codec=messages,
+            threads=threads,
+            plan=plan,
+            stop=stop,
+            stop_engines=pool.close,
+            report=report,
+        )
+
+
+def rendering(settings: Settings) -> Rendering:
+    """How transcripts are laid out unless a job says otherwise.
+
+    Raises:
+        UsageError: LFK_FORMATS names a format that there is not.
+    """
+    from lfk.core.formats import MANIFEST, formats
+
+    unknown = set(settings.formats) - set(formats())
+    if unknown:
+        raise UsageError(
+            f"LFK_FORMATS: no format is called {', '.join(sorted(unknown))}; there are {', '.join(formats())}"
+        )
+    # The manifest is always written: it is what everything else is found by.
+    return Rendering(tuple(dict.fromkeys((*settings.formats, MANIFEST))), settings.timestamps, settings.pause)
+
+
+def _copies(settings: Settings) -> tuple[ObjectStore, Location] | None:
+    if not settings.transcriptions_folder:
+        return None
+    root = place(settings.transcriptions_folder, "MAIN_NODE_TRANSCRIPTIONS_FOLDER").as_prefix()
+    return open_folder(root), root
+
+
+def _store_works(store: ObjectStore, where: Roots) -> bool:
+    """Whether this hub can read its audio and write its records, right now."""
+    try:
+        store.check(where.audio)
+        store.put(where.records.join(f"probes/{socket.gethostname()}"), b"ok", content_type="text/plain")
+    except LfkError as error:
+        log.warning("this hub's store is out of order: %s", error)
+        return False
+    return True

@@ -1,0 +1,100 @@
+"""Where things are: settings into locations and the one store over all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lfk.core.addressing import Roots
+from lfk.core.approaches import KNOWN_MODELS, Catalogue, require_approach
+from lfk.core.errors import InvalidLocation, UsageError
+from lfk.core.location import Location, has_scheme, parse_location
+from lfk.settings import Settings
+from lfk.stores.base import ObjectStore
+
+
+def store_root(settings: Settings) -> Location:
+    """LFK_STORE as a location; a plain folder name is a ``file://`` store."""
+    return place(settings.store, "LFK_STORE").as_prefix()
+
+
+def roots(settings: Settings) -> Roots:
+    """Where audio, transcripts and records are, and what references may ask for.
+
+    Raises:
+        UsageError: a location, approach or model in the settings is not usable.
+    """
+    store = store_root(settings)
+    try:
+        catalogue = Catalogue({name: KNOWN_MODELS[name] for name in settings.models or KNOWN_MODELS})
+    except KeyError as error:
+        raise UsageError(
+            f"LFK_MODELS: no model is called {error.args[0]!r}; known: {', '.join(KNOWN_MODELS)}"
+        ) from error
+    return Roots(
+        audio=_root(settings.audio, settings.video_bucket, store, "audio", "LFK_AUDIO"),
+        transcripts=_root(settings.transcripts, settings.transcript_bucket, store, "transcripts", "LFK_TRANSCRIPTS"),
+        records=store.join(".lfk").as_prefix(),
+        catalogue=catalogue,
+        default_approach=require_approach(settings.default_approach),
+        default_model=catalogue.require(settings.default_model),
+        source_name=Path(settings.source).name or "sources",
+        allowed=tuple(place(text, "LFK_ALLOWED").as_prefix() for text in settings.allowed),
+    )
+
+
+def open_store(settings: Settings) -> ObjectStore:
+    """One store over every place that the settings name."""
+    from lfk.stores.router import RoutingStore
+
+    where = roots(settings)
+    places = {store_root(settings), where.audio, where.transcripts, *where.allowed}
+    s3 = _s3(settings) if any(spot.scheme == "s3" for spot in places) else None
+    routes: list[tuple[Location, ObjectStore]] = []
+    for spot in places:
+        if spot.scheme == "s3" and s3 is not None:
+            routes.append((Location("s3", spot.bucket, ""), s3))
+        else:
+            routes.append((spot, open_folder(spot)))
+    return RoutingStore(routes)
+
+
+def open_folder(root: Location) -> ObjectStore:
+    """The store of one folder."""
+    from lfk.stores.folder import FolderStore
+
+    return FolderStore(root)
+
+
+def _root(text: str, bucket: str, store: Location, name: str, env: str) -> Location:
+    if text:
+        return place(text, env).as_prefix()
+    if bucket:
+        return place(bucket if has_scheme(bucket) else f"s3://{bucket}/", env).as_prefix()
+    return store.join(name).as_prefix()
+
+
+def place(text: str, env: str) -> Location:
+    """A setting that holds a location or a folder.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    try:
+        return parse_location(text if has_scheme(text) else f"file://{Path(text).expanduser().absolute()}")
+    except InvalidLocation as error:
+        raise UsageError(f"{env}: {error.message}", hint=error.hint) from error
+
+
+def _s3(settings: Settings) -> ObjectStore:
+    from lfk.stores.s3 import S3Store
+
+    return S3Store(
+        endpoint_url=settings.endpoint_url or None,
+        region=settings.region or None,
+        access_key=settings.access_key or None,
+        secret_key=settings.secret_key or None,
+        session_token=settings.session_token or None,
+        addressing=settings.s3_addressing,
+        checksums=settings.s3_checksums,
+        conditional=settings.s3_conditional,
+    )
