@@ -268,7 +268,6 @@
     reveal(hits[hit][0].node);
   };
   find.addEventListener("input", search);
-  find.form.addEventListener("submit", (event) => event.preventDefault());
   find.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.isComposing) {
       event.preventDefault();
