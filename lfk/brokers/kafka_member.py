@@ -54,7 +54,8 @@ class KafkaMember:
         self.transactional = transactional
         self._producer_config = dict(producer_config)
         self._listener = listener
-        self._producer: Producer | None = None
+        # Started now: the first one takes a second, which no announcement should wait for.
+        self._producer: Producer | None = self._start_producer() if transactional else None
         with kafka_border("joining the group"):
             self._consumer = Consumer(dict(consumer_config))
             self._consumer.subscribe(
@@ -136,7 +137,7 @@ class KafkaMember:
                 raise mapped(tp.error, "committing progress")
 
     def _settle_atomically(self, outgoing: Sequence[Record], offsets: list[TopicPartition]) -> None:
-        producer = self._producer or self._start_producer()
+        producer = self._producer = self._producer or self._start_producer()
         try:
             producer.begin_transaction()
             for record in outgoing:
@@ -186,7 +187,6 @@ class KafkaMember:
                 except KafkaException as exception:
                     if not exception.args[0].retriable() or time.monotonic() > deadline:
                         raise
-        self._producer = producer
         return producer
 
     def _publish(self, outgoing: Sequence[Record]) -> None:
