@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve, lfilter
+from scipy.signal import butter, fftconvolve, lfilter, sosfiltfilt
 
 from training.aligner.speech import SAMPLE_RATE, Phone, TimedWord
 
@@ -25,7 +25,11 @@ _TRIM_SHARE = 0.3  # of the utterances lose their trailing silence
 _PAUSE_SHARE = 0.3  # of the utterances get one or two pauses between words
 _PAUSE_RANGE = (0.1, 0.9)  # seconds
 _FADE = 80  # samples, 5 ms, on both sides of a cut, against clicks
-_EQUALISER_SHARE, _ROOM_SHARE, _BAND_SHARE, _TALKER_SHARE = 0.5, 0.35, 0.15, 0.15
+_LEAD_MAX, _GAP_MEAN = 0.5, 0.2  # seconds of silence before the first utterance, and behind each
+_BREATH_SHARE, _BREATH_LEVEL = 0.3, (0.0005, 0.01)  # of the silences; beside speech at 0.05 to 0.12
+_EQUALISER_SHARE, _ROOM_SHARE, _BAND_SHARE, _TALKER_SHARE = 0.5, 0.35, 0.2, 0.15
+_REVERBERATION = (0.05, 0.5)  # seconds
+_BAND_LOW, _BAND_HIGH = (40.0, 350.0), (2800.0, 7000.0)  # Hz; a telephone has 300 to 3400
 _NOISE_DB, _TALKER_DB = (5.0, 50.0), (12.0, 30.0)  # speech above noise
 _GAIN_DECADES = (-1.3, 0.5)
 
@@ -75,17 +79,24 @@ def _paused(sound: Sound, words: list[TimedWord], rng: Rng) -> tuple[Sound, list
 
 
 def joined(parts: Sequence[tuple[Sound, Sequence[TimedWord]]], rng: Rng) -> tuple[Sound, list[TimedWord]]:
-    """Silence, then the parts with gaps between and behind them, each at its own level."""
-    pieces = [np.zeros(int(rng.uniform(0, 0.5) * SAMPLE_RATE), np.float32)]
+    """Silence, then the parts with gaps between and behind them, each at its own level; silences may hold a breath."""
+    pieces = [_silence(rng.uniform(0, _LEAD_MAX), rng)]
     placed: list[TimedWord] = []
     position = len(pieces[0])
     for sound, words in parts:
         shift = partial(operator.add, position / SAMPLE_RATE)
         placed += [moved(word, shift) for word in words]
-        gap = np.zeros(int(rng.exponential(0.2) * SAMPLE_RATE), np.float32)
+        gap = _silence(rng.exponential(_GAP_MEAN), rng)
         pieces += [sound * np.float32(rng.uniform(0.05, 0.12) / _level(sound)), gap]
         position += len(sound) + len(gap)
     return np.concatenate(pieces), placed
+
+
+def _silence(seconds: float, rng: Rng) -> Sound:
+    count = int(seconds * SAMPLE_RATE)
+    if rng.random() >= _BREATH_SHARE:
+        return np.zeros(count, np.float32)
+    return _noise(count, rng) * (np.hanning(count) * rng.uniform(*_BREATH_LEVEL)).astype(np.float32)
 
 
 def _convolved(sound: Sound, response: NDArray[np.float64]) -> Sound:
@@ -98,16 +109,17 @@ def _equaliser(rng: Rng) -> NDArray[np.float64]:
 
 
 def _room(rng: Rng) -> NDArray[np.float64]:
-    length = int(SAMPLE_RATE * rng.uniform(0.05, 0.35))  # reverberation time, by 60 dB = exp(-6.9)
+    length = int(SAMPLE_RATE * rng.uniform(*_REVERBERATION))  # to -60 dB = exp(-6.9)
     response = rng.standard_normal(length) * np.exp(-6.9 * np.arange(length) / length) * rng.uniform(0.02, 0.12)
     response[0] = 1.0
     return response
 
 
 def _band_limited(sound: Sound, rng: Rng) -> Sound:
-    step = int(rng.integers(2, 4))
-    held = np.repeat(sound[::step], step)[: len(sound)]
-    return np.convolve(held, np.ones(step) / step, "same").astype(np.float32)
+    band = butter(
+        4, (rng.uniform(*_BAND_LOW), rng.uniform(*_BAND_HIGH)), btype="bandpass", fs=SAMPLE_RATE, output="sos"
+    )
+    return sosfiltfilt(band, sound).astype(np.float32)
 
 
 def _noise(count: int, rng: Rng) -> Sound:

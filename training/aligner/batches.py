@@ -20,11 +20,11 @@ from training.aligner.targets import IGNORED, PhoneIds, frames, letter_labels, p
 
 _BATCH_SECONDS = 20.0
 _POOL = 64  # examples sorted by length together, so that a batch holds little padding
-_EXAMPLE_SIZES = (1, 1, 2)  # utterances per example
+_EXAMPLE_SIZES = (1, 1, 2, 4)  # utterances per example
 _PADDING_LEVEL = 1e-3  # of the example's peak
 
 Plan = list[list[tuple[int, ...]]]
-"""For each step its examples, each one or two utterance numbers of one source."""
+"""For each step its examples, each one to four utterance numbers of one source."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 One convolution of 15 ms windows, started as a mel-spaced filter bank, replaces wav2vec2's seven; with it and two
 short ones a frame spans exactly the 400 samples that whisperx pads a short segment to. The group norm over time makes
-the model indifferent to level, which matters because whisperx does not normalise.
+the model indifferent to level, which matters because whisperx does not normalise; saved weights of the first layer
+are scaled up so that the norm's epsilon does not undo this for faint recordings.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ _FILTERS = 64
 _QUADRATURE = 4  # each filter as +cos, +sin, -cos, -sin: after GELU and averaging, roughly its magnitude
 _KERNEL = 240
 _LOWEST_HZ, _HIGHEST_HZ = 80.0, 7600.0
+# The norm divides by sqrt(variance + 1e-5); a faint recording's bands have a variance of 1e-6. Its output is the same
+# for scaled weights, but for the epsilon, which is as if divided by the square of this.
+_SAVED_SCALE = 32.0
+_FIRST_LAYER = "wav2vec2.feature_extractor.conv_layers.0.conv"
 _DROPOUTS = ("hidden", "attention", "activation", "feat_proj", "final")
 
 
@@ -98,7 +103,9 @@ def save(model: Wav2Vec2ForCTC, folder: Path) -> None:
         feature_size=1, sampling_rate=SAMPLE_RATE, padding_value=0.0, do_normalize=False, return_attention_mask=False
     )
     Wav2Vec2Processor(feature_extractor=extractor, tokenizer=tokenizer).save_pretrained(folder)
-    state = {name: tensor.detach().half() for name, tensor in model.state_dict().items()}
-    half = Wav2Vec2ForCTC(model.config).half()
-    half.load_state_dict(state)
-    half.save_pretrained(folder, safe_serialization=True)
+    state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    for name in ("weight", "bias"):
+        state[f"{_FIRST_LAYER}.{name}"] *= _SAVED_SCALE
+    saved = Wav2Vec2ForCTC(model.config)
+    saved.load_state_dict(state)
+    saved.half().save_pretrained(folder, safe_serialization=True)
