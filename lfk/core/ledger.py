@@ -45,6 +45,7 @@ class Ledger:
         self._open: dict[int, int] = {}
         #: From a note: offsets below this are done unless they are in `_expected`.
         self._known_until = -1
+        self._base = position or 0
         self._expected: dict[int, int] = {}
 
     @classmethod
@@ -72,10 +73,18 @@ class Ledger:
             return False
         if self._position is None or offset >= self._position:
             self._position = offset + 1
-        if offset < self._known_until and offset not in self._expected:
+        if self._in_note_as_done(offset):
             return False
         self._open[offset] = self._expected.pop(offset, 0)
         return True
+
+    def settled(self, offset: int) -> bool:
+        """Whether the commit that this ledger was loaded from says that the offset is done.
+
+        An offset below the committed one counts as done here; :meth:`deliver` takes it in all the same, because the
+        broker delivers one only after the partition was made anew.
+        """
+        return offset < self._base or self._in_note_as_done(offset)
 
     def attempts(self, offset: int) -> int:
         """Attempts begun at an open offset."""
@@ -118,6 +127,9 @@ class Ledger:
         if not offsets:
             return end, ""
         return offsets[0], _encode(offsets[0], end, offsets, waiting)
+
+    def _in_note_as_done(self, offset: int) -> bool:
+        return self._base <= offset < self._known_until and offset not in self._expected
 
     @property
     def pressed(self) -> bool:

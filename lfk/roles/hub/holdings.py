@@ -183,11 +183,12 @@ class Holdings:
         for partition, owned in self._owned.items():
             ledger = _load(partition, committed.get(partition))
             for offset, job in sorted(owned.jobs.items()):
-                if ledger.deliver(offset):
+                if ledger.settled(offset):
+                    settled.add(id(job))
+                else:
+                    ledger.deliver(offset)
                     # This hub owns the partition, so it knows of attempts at least what the broker does.
                     ledger.recall(offset, owned.ledger.attempts(offset))
-                else:
-                    settled.add(id(job))
             owned.ledger = ledger
             owned.dirty = True
         answers, self._answers = self._answers, []
