@@ -1,0 +1,1 @@
+"""The offline diariser: who speaks when, from weights that come in packages."""
