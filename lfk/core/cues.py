@@ -22,6 +22,8 @@ from lfk.core.transcript import Transcript
 
 COLUMNS = 42
 LINES = 2
+#: Columns of a speaker's label.
+LEAD = 24
 SHORTEST_MS = 1000
 LONGEST_MS = 7000
 #: Columns a second that a viewer reads without hurry (Netflix: 17 to 20 for adults); a cue gives way to the next
@@ -57,7 +59,7 @@ def cues(transcript: Transcript, labelled: bool = False) -> list[Cue]:
     for stretch in _stretches(_fitting(transcript)):
         speaker = stretch[0].speaker
         changed = not made or made[-1].words[0].speaker != speaker
-        lead = f"[{speaker}]:" if labelled and changed and speaker else ""
+        lead = f"[{_cut(speaker)}]:" if labelled and changed and speaker else ""
         made += _broken(stretch, lead)
     return _timed(made)
 
@@ -95,6 +97,13 @@ def _parts(word: Written) -> Iterator[Written]:
         part += char
         width += columns(char)
     yield cut()
+
+
+def _cut(speaker: str) -> str:
+    """As much of a label as leaves room for text beside it."""
+    while columns(speaker) > LEAD:
+        speaker = speaker[:-1]
+    return speaker
 
 
 def _stretches(words: Iterator[Written]) -> Iterator[list[Written]]:

@@ -68,10 +68,10 @@ def turns(transcript: Transcript) -> Iterator[Block]:
 
 def speaker_turns(transcript: Transcript) -> list[Turn]:
     """Who talks when, in order of time: what the diariser found, else what the speakers of the words tell."""
-    found = [turn for turn in transcript.turns if 0 <= turn.start < turn.end < math.inf and label(turn.speaker)]
-    if not found:
-        found = [Turn(b.start, b.end, b.speaker) for b in turns(transcript) if b.speaker and b.start < b.end]
-    return sorted(found, key=lambda turn: (turn.start, turn.end, turn.speaker))
+    given = [Turn(turn.start, turn.end, name) for turn in transcript.turns if (name := label(turn.speaker))]
+    told = given or [Turn(block.start, block.end, block.speaker) for block in turns(transcript) if block.speaker]
+    spans = [turn for turn in told if 0 <= turn.start < turn.end < math.inf]
+    return sorted(spans, key=lambda turn: (turn.start, turn.end, turn.speaker))
 
 
 def split_at_pauses(words: Iterable[Written], pause: float) -> Iterator[tuple[Written, ...]]:

@@ -30,8 +30,8 @@ _UNSPACED = "\u2e80-\u2fdf\u3005-\u3007\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\u
 _PIECE = re.compile(f"[{_UNSPACED}\U00020000-\U0003fffd]|[^{_UNSPACED}\U00020000-\U0003fffd]+")
 #: Letters that stay with the one before (small kana, the long vowel mark, the iteration mark).
 _NEVER_FIRST = frozenset("ーぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ々")
-#: A label longer than this is cut: names are short, and a subtitle line holds 42 columns.
-LABEL_LIMIT = 20
+#: Characters of a speaker's label; a name is short, and what is longer would push the text aside.
+LABEL_LIMIT = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def clean(text: str) -> str:
 
 def label(speaker: str | None) -> str | None:
     """A speaker's label on one line, cut to :data:`LABEL_LIMIT` characters; None where there is none."""
-    return (printable(speaker.strip(), LABEL_LIMIT) or None) if speaker else None
+    return (printable(speaker.strip(), LABEL_LIMIT)[:LABEL_LIMIT].rstrip() or None) if speaker else None
 
 
 def columns(text: str) -> int:
@@ -134,7 +134,8 @@ def _timed(text: str, word: Word, glued: bool) -> Written:
 
 def _runs_on(before: str, text: str) -> bool:
     """Whether these are written without a blank where nothing else says so."""
-    return unspaced(text[0]) and unicodedata.east_asian_width(before[-1]) in "WF"
+    mark = not text[0].isalnum() and unicodedata.east_asian_width(text[0]) in "WF"
+    return (unspaced(text[0]) or mark) and unicodedata.east_asian_width(before[-1]) in "WF"
 
 
 def _pieces(text: str, glued: bool = False) -> list[Written]:

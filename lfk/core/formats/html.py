@@ -25,7 +25,7 @@ from urllib.parse import quote
 from lfk.core.formats import Format, Page
 from lfk.core.paragraphs import Block, blocks, speaker_turns, split_at_pauses
 from lfk.core.printable import printable
-from lfk.core.running_text import Written, clean, label
+from lfk.core.running_text import Written, clean
 from lfk.core.timecode import clock, milliseconds
 from lfk.core.transcript import Transcript, Turn
 
@@ -97,7 +97,7 @@ def _render(page: Page) -> bytes:
 
 def _voices(transcript: Transcript, passages: Sequence[Block]) -> list[Turn]:
     """Who talks when, under the labels that the passages show."""
-    voices = [replace(turn, speaker=label(turn.speaker) or "") for turn in speaker_turns(transcript)]
+    voices = speaker_turns(transcript)
     heard = {voice.speaker for voice in voices}
     return voices + [Turn(p.start, p.end, p.speaker) for p in passages if p.speaker and p.speaker not in heard]
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from lfk.core.formats import Format, Page
 from lfk.core.paragraphs import lines, speaker_turns
-from lfk.core.printable import printable
 from lfk.core.timecode import milliseconds
 
 
@@ -30,9 +29,7 @@ def _render(page: Page) -> bytes:
     kinds = {
         "words": [_interval(word.start, word.end, word.text) for row in rows for word in row.words],
         "segments": [_interval(row.start, row.end, row.text) for row in rows],
-        "speakers": [
-            _interval(turn.start, turn.end, printable(turn.speaker)) for turn in speaker_turns(page.transcript)
-        ],
+        "speakers": [_interval(turn.start, turn.end, turn.speaker) for turn in speaker_turns(page.transcript)],
     }
     ends = [interval.end for intervals in kinds.values() for interval in intervals]
     end = max([1, milliseconds(page.transcript.duration or 0), *ends])

@@ -22,7 +22,13 @@ def _render(page: Page) -> bytes:
 
 def _text(cue: Cue) -> str:
     text = "\n".join(escape(line, quote=False) for line in cue.lines)
-    return f"<v {escape(cue.speaker, quote=False)}>{text}</v>" if cue.speaker else text
+    return f"<v {_voice(cue.speaker)}>{text}</v>" if cue.speaker else text
+
+
+def _voice(speaker: str) -> str:
+    """Escaped, and not ending on a hyphen, which with the tag's own end could make an arrow."""
+    name = escape(speaker, quote=False)
+    return f"{name[:-1]}&#45;" if name.endswith("-") else name
 
 
 FORMAT = Format("vtt", "text/vtt; charset=utf-8", _render)
