@@ -64,11 +64,12 @@ class Browser:
         self._rest = b""
         self._session: str | None = None
         self.problems: list[str] = []
-        self._loaded = False
+        self._loaded: set[str] = set()
         target = self._ask("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._ask(f"{domain}.enable")
+        self._ask("Page.setLifecycleEventsEnabled", enabled=True)
 
     def __enter__(self) -> Browser:
         return self
@@ -94,12 +95,11 @@ class Browser:
     def open(self, url: str) -> None:
         """Go there and wait until it has loaded."""
         self.problems.clear()
-        self._ask("Page.navigate", url="about:blank")
-        self._loaded = False
-        self._ask("Page.navigate", url=url)
-        limit = time.monotonic() + ANSWER
-        while not self._loaded:
-            self._heed(self._next(limit))
+        for each in ("about:blank", url):  # from elsewhere, so that a new fragment is a new page
+            loader = self._ask("Page.navigate", url=each)["loaderId"]
+            limit = time.monotonic() + ANSWER
+            while loader not in self._loaded:
+                self._heed(self._next(limit))
 
     def evaluate(self, script: str) -> Any:
         """The value of a JavaScript expression; promises are awaited."""
@@ -176,8 +176,8 @@ class Browser:
 
     def _heed(self, event: Mapping[str, Any]) -> None:
         method, params = event.get("method"), event.get("params", {})
-        if method == "Page.loadEventFired":
-            self._loaded = True
+        if method == "Page.lifecycleEvent" and params["name"] == "load":
+            self._loaded.add(params["loaderId"])
         elif method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
             self.problems.append(params["entry"]["text"])
         elif method == "Runtime.exceptionThrown":
