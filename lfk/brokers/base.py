@@ -123,7 +123,20 @@ class Broker(Protocol):
         """Join a group as one that settles."""
 
     def snapshot(self, topic: str, since: int | None = None) -> Iterator[Delivered]:
-        """Every record up to the end as it is now (committed ones only), from ``since`` (ms) on; commits nothing."""
+        """Every record up to the end as it is now (committed ones only), from ``since`` (ms) on; commits nothing.
+
+        Raises:
+            TopicMissing: nobody created the topic.
+        """
+
+    def follow(self, topic: str, since: int | None = None) -> Iterator[Delivered | None]:
+        """As :meth:`snapshot`, and then whatever comes; None each time that nothing has come for a moment.
+
+        Commits nothing and goes on through outages. Partitions that are added later are not seen.
+        """
+
+    def positions(self, topic: str, since: int) -> Mapping[Partition, int]:
+        """Each partition's first offset whose record is of ``since`` (ms) or later; its end if there is none."""
 
     def ensure_topics(self, wanted: Sequence[TopicPlan]) -> Sequence[str]:
         """Create what is missing; returns the names of those created.
@@ -134,6 +147,16 @@ class Broker(Protocol):
 
     def partitions(self, topic: str) -> int:
         """How many partitions the topic has; 0 if it is missing."""
+
+    def describe(self, topics: Sequence[str]) -> Mapping[str, TopicState]:
+        """Those of the topics that are there, as they are."""
+
+    def settles_atomically(self) -> bool:
+        """Whether announcements and progress go in together here, proved by starting transactions.
+
+        Raises:
+            BrokerDenied: the credentials may not use transactions.
+        """
 
     def check(self) -> str:
         """Confirm that the broker answers; returns its name and version as far as known."""
@@ -149,4 +172,12 @@ class TopicPlan:
     name: str
     partitions: int
     replication: int
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic as it is. ``config`` is empty where the broker tells none."""
+
+    partitions: int
     config: Mapping[str, str] = field(default_factory=dict)

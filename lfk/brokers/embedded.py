@@ -15,7 +15,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from lfk.brokers.base import Record, TopicPlan
+from lfk.brokers.base import Partition, Record, TopicPlan, TopicState
 from lfk.brokers.kafka import REQUEST_SECONDS, KafkaBroker
 from lfk.brokers.kafka_errors import kafka_border
 from lfk.brokers.kafka_publisher import KafkaPublisher
@@ -62,6 +62,25 @@ class EmbeddedBroker(KafkaBroker):
         for plan in wanted:
             self.partitions(plan.name)
         return ()
+
+    def positions(self, topic: str, since: int) -> Mapping[Partition, int]:
+        # The mock knows no offsets by time, but it keeps little enough to look through all of it.
+        found = {Partition(topic, number): 0 for number in self._numbers(topic)}
+        late: set[Partition] = set()
+        for record in super().snapshot(topic):
+            if record.partition not in late:
+                found[record.partition] = record.offset + (record.timestamp < since)
+            if record.timestamp >= since:
+                late.add(record.partition)
+        return found
+
+    def describe(self, topics: Sequence[str]) -> Mapping[str, TopicState]:
+        # It tells no configuration, and the first look at a topic only makes it.
+        return {name: TopicState(len(self._numbers(name))) for name in topics}
+
+    def _numbers(self, topic: str) -> list[int]:
+        self.partitions(topic)
+        return super()._numbers(topic)
 
 
 class _GuardedPublisher(KafkaPublisher):

@@ -6,29 +6,33 @@ import logging
 import socket
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
-    OFFSET_END,
     Consumer,
     KafkaError,
     KafkaException,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.cimpl import RESOURCE_TOPIC, NewTopic
 
-from lfk.brokers.base import Delivered, GroupListener, TopicPlan
+from lfk.brokers.base import Delivered, GroupListener, Partition, TopicPlan, TopicState
 from lfk.brokers.kafka_errors import kafka_border, mapped
-from lfk.brokers.kafka_member import KafkaMember, delivered
+from lfk.brokers.kafka_member import KafkaMember, delivered, start_transactions
 from lfk.brokers.kafka_publisher import KafkaPublisher
-from lfk.core.errors import BrokerError, BrokerUnreachable, TopicMissing
+from lfk.core.errors import BrokerUnreachable, TopicMissing
 
 log = logging.getLogger(__name__)
 
 #: How long a broker may take to answer before it counts as out of reach; people wait for this.
 REQUEST_SECONDS = 10.0
+#: How long a follower waits for the next record before its caller may look at other things.
+_FOLLOW_SECONDS = 0.2
 
 _COMMON: Mapping[str, Any] = {
     "client.id": f"lfk@{socket.gethostname()}",
@@ -74,24 +78,14 @@ class KafkaBroker:
         return KafkaPublisher({**self._config_for(_PRODUCER)})
 
     def member(self, group: str, topics: Sequence[str], listener: GroupListener) -> KafkaMember:
-        producer = self._config_for(_PRODUCER)
-        if self._transactional:
-            # A transactional producer's own time-out must cover its records' time-out.
-            producer["transactional.id"] = f"{group}-{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
-            producer["transaction.timeout.ms"] = _TRANSACTION_TIMEOUT_MS
-            producer["message.timeout.ms"] = _TRANSACTION_TIMEOUT_MS
+        producer = self._transactional_config(group) if self._transactional else self._config_for(_PRODUCER)
         consumer = {**self._config_for(_CONSUMER), "group.id": group}
         return KafkaMember(consumer, producer, topics, listener, transactional=self._transactional)
 
     def snapshot(self, topic: str, since: int | None = None) -> Iterator[Delivered]:
-        config = {**self._config_for(_CONSUMER), "group.id": f"lfk-snapshot-{uuid.uuid4().hex[:12]}"}
-        config["enable.partition.eof"] = True
-        del config["partition.assignment.strategy"]
-        with kafka_border(f"reading {topic}"):
-            consumer = Consumer(config)
-        try:
-            with kafka_border(f"reading {topic}"):
-                waiting = self._seek(consumer, topic, since)
+        starts = self._starts(topic, since)
+        waiting = {tp.partition for tp in starts}
+        with self._reader(topic, starts) as consumer:
             while waiting:
                 with kafka_border(f"reading {topic}"):
                     message = consumer.poll(REQUEST_SECONDS)
@@ -104,20 +98,46 @@ class KafkaBroker:
                     waiting.discard(message.partition())
                 else:
                     raise mapped(error, f"reading {topic}")
-        finally:
-            consumer.close()
+
+    def follow(self, topic: str, since: int | None = None) -> Iterator[Delivered | None]:
+        with self._reader(topic, self._starts(topic, since)) as consumer:
+            while True:
+                with kafka_border(f"reading {topic}"):
+                    message = consumer.poll(_FOLLOW_SECONDS)
+                error = None if message is None else message.error()
+                if message is not None and error is None:
+                    yield delivered(message)
+                    continue
+                if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                    ours = mapped(error, f"reading {topic}")
+                    if not isinstance(ours, BrokerUnreachable):
+                        raise ours
+                    # librdkafka goes on trying by itself; an outage costs nothing but time.
+                    log.warning("%s", ours)
+                yield None
+
+    def positions(self, topic: str, since: int) -> Mapping[Partition, int]:
+        times = [TopicPartition(topic, number, since) for number in self._numbers(topic)]
+        with self._reader(topic, []) as consumer, kafka_border(f"finding {topic} by time"):
+            found = {}
+            for tp in consumer.offsets_for_times(times, timeout=REQUEST_SECONDS):
+                if tp.error is not None:
+                    raise mapped(tp.error, f"finding {topic} by time")
+                # Negative: no record is as late as that.
+                end = consumer.get_watermark_offsets(tp, timeout=REQUEST_SECONDS)[1]
+                found[Partition(topic, tp.partition)] = end if tp.offset < 0 else tp.offset
+        return found
 
     def ensure_topics(self, wanted: Sequence[TopicPlan]) -> Sequence[str]:
         with kafka_border("listing topics"):
-            admin = AdminClient(self._config)
-            there = admin.list_topics(timeout=REQUEST_SECONDS).topics
+            there = self._admin.list_topics(timeout=REQUEST_SECONDS).topics
         missing = [
             NewTopic(plan.name, plan.partitions, plan.replication or -1, config=dict(plan.config))
             for plan in wanted
             if plan.name not in there
         ]
         created = []
-        for name, future in (admin.create_topics(missing) if missing else {}).items():
+        for name, future in (self._admin.create_topics(missing) if missing else {}).items():
             try:
                 future.result(REQUEST_SECONDS)
             except KafkaException as exception:
@@ -132,35 +152,80 @@ class KafkaBroker:
 
     def partitions(self, topic: str) -> int:
         with kafka_border(f"looking up {topic}"):
-            found = AdminClient(self._config).list_topics(topic, timeout=REQUEST_SECONDS).topics.get(topic)
+            found = self._admin.list_topics(topic, timeout=REQUEST_SECONDS).topics.get(topic)
         return 0 if found is None or found.error is not None else len(found.partitions)
+
+    def describe(self, topics: Sequence[str]) -> Mapping[str, TopicState]:
+        counts = {name: count for name in topics if (count := self.partitions(name))}
+        if not counts:
+            return {}
+        with kafka_border("describing topics"):
+            asked = self._admin.describe_configs(
+                [ConfigResource(RESOURCE_TOPIC, name) for name in counts], request_timeout=REQUEST_SECONDS
+            )
+            configs = {resource.name: future.result() for resource, future in asked.items()}
+        return {
+            name: TopicState(count, {key: entry.value for key, entry in configs[name].items()})
+            for name, count in counts.items()
+        }
+
+    def settles_atomically(self) -> bool:
+        if self._transactional:
+            start_transactions(self._transactional_config("lfk-check"))
+        return self._transactional
 
     def check(self) -> str:
         with kafka_border("asking the broker"):
-            metadata = AdminClient(self._config).list_topics(timeout=REQUEST_SECONDS)
+            metadata = self._admin.list_topics(timeout=REQUEST_SECONDS)
         return f"{len(metadata.brokers)} broker(s), cluster {metadata.cluster_id}"
 
     def close(self) -> None:
-        """Nothing is held between calls."""
+        """Let go of the one client that is held between calls."""
+        self.__dict__.pop("_admin", None)
+
+    @cached_property
+    def _admin(self) -> AdminClient:
+        # Making one costs a tenth of a second and a connection.
+        return AdminClient(self._config)
 
     def _config_for(self, role: Mapping[str, Any]) -> dict[str, Any]:
         # The operator's own settings win over ours.
         return {**role, **self._config}
 
-    def _seek(self, consumer: Consumer, topic: str, since: int | None) -> set[int]:
-        """Assign every partition at its start; returns the partitions that are not yet at their end."""
-        found = consumer.list_topics(topic, timeout=REQUEST_SECONDS).topics[topic]
+    def _transactional_config(self, group: str) -> dict[str, Any]:
+        return {
+            **self._config_for(_PRODUCER),
+            "transactional.id": f"{group}-{socket.gethostname()}-{uuid.uuid4().hex[:12]}",
+            "transaction.timeout.ms": _TRANSACTION_TIMEOUT_MS,
+            # A transactional producer's own time-out must cover its records' time-out.
+            "message.timeout.ms": _TRANSACTION_TIMEOUT_MS,
+        }
+
+    def _numbers(self, topic: str) -> list[int]:
+        with kafka_border(f"looking up {topic}"):
+            found = self._admin.list_topics(topic, timeout=REQUEST_SECONDS).topics[topic]
         if found.error is not None:
             raise TopicMissing(f"there is no topic {topic}")
+        return list(found.partitions)
+
+    def _starts(self, topic: str, since: int | None) -> list[TopicPartition]:
         if since is None:
-            starts = [TopicPartition(topic, number, OFFSET_BEGINNING) for number in found.partitions]
-        else:
-            times = [TopicPartition(topic, number, since) for number in found.partitions]
-            starts = consumer.offsets_for_times(times, timeout=REQUEST_SECONDS)
-            for tp in starts:
-                if tp.error is not None:
-                    raise BrokerError(f"finding {topic} by time: {tp.error.str()}")
-                if tp.offset < 0:
-                    tp.offset = OFFSET_END
-        consumer.assign(starts)
-        return {tp.partition for tp in starts}
+            return [TopicPartition(topic, number, OFFSET_BEGINNING) for number in self._numbers(topic)]
+        return [TopicPartition(p.topic, p.number, offset) for p, offset in self.positions(topic, since).items()]
+
+    @contextmanager
+    def _reader(self, topic: str, starts: list[TopicPartition]) -> Iterator[Consumer]:
+        """A consumer of no group, at ``starts``."""
+        config = {**self._config_for(_CONSUMER), "group.id": f"lfk-reader-{uuid.uuid4().hex[:12]}"}
+        config["enable.partition.eof"] = True
+        del config["partition.assignment.strategy"]
+        with kafka_border(f"reading {topic}"):
+            consumer = Consumer(config)
+        try:
+            with kafka_border(f"reading {topic}"):
+                # A consumer that knows the topic fetches at once; one that does not waits for its next refresh.
+                consumer.list_topics(topic, timeout=REQUEST_SECONDS)
+                consumer.assign(starts)
+            yield consumer
+        finally:
+            consumer.close()

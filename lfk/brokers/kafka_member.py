@@ -55,7 +55,7 @@ class KafkaMember:
         self._producer_config = dict(producer_config)
         self._listener = listener
         # Started now: the first one takes a second, which no announcement should wait for.
-        self._producer: Producer | None = self._start_producer() if transactional else None
+        self._producer: Producer | None = start_transactions(self._producer_config) if transactional else None
         with kafka_border("joining the group"):
             self._consumer = Consumer(dict(consumer_config))
             self._consumer.subscribe(
@@ -137,7 +137,7 @@ class KafkaMember:
                 raise mapped(tp.error, "committing progress")
 
     def _settle_atomically(self, outgoing: Sequence[Record], offsets: list[TopicPartition]) -> None:
-        producer = self._producer = self._producer or self._start_producer()
+        producer = self._producer = self._producer or start_transactions(self._producer_config)
         try:
             producer.begin_transaction()
             for record in outgoing:
@@ -176,19 +176,6 @@ class KafkaMember:
             log.warning("aborting a transaction failed, its producer is replaced: %s", exception.args[0].str())
             self._drop_producer()
 
-    def _start_producer(self) -> Producer:
-        deadline = time.monotonic() + _REQUEST_SECONDS
-        with kafka_border("starting transactions"):
-            producer = Producer(self._producer_config)
-            while True:
-                try:
-                    producer.init_transactions(_COMMIT_SECONDS)
-                    break
-                except KafkaException as exception:
-                    if not exception.args[0].retriable() or time.monotonic() > deadline:
-                        raise
-        return producer
-
     def _publish(self, outgoing: Sequence[Record]) -> None:
         """Records first, each confirmed, for brokers without transactions."""
         if self._producer is None:
@@ -215,6 +202,21 @@ class KafkaMember:
         if self._producer is not None:
             self._producer.purge()
             self._producer = None
+
+
+def start_transactions(config: Mapping[str, Any]) -> Producer:
+    """A producer whose transactions the broker has granted; waits a while for a coordinator that is starting."""
+    deadline = time.monotonic() + _REQUEST_SECONDS
+    with kafka_border("starting transactions"):
+        producer = Producer(dict(config))
+        while True:
+            try:
+                producer.init_transactions(_COMMIT_SECONDS)
+                break
+            except KafkaException as exception:
+                if not exception.args[0].retriable() or time.monotonic() > deadline:
+                    raise
+    return producer
 
 
 def delivered(message: Message) -> Delivered:
