@@ -1,7 +1,8 @@
 """The one command: `python -m training.aligner --out models/aligner-en` makes corpus, model and log from a seed.
 
-Needs Debian's flite, libflite1, libespeak-ng1 and the packages of the training group; about 40 minutes on two idle
-cores. Stopped and started again with the same arguments it resumes from its checkpoint.
+Needs Debian's libflite1 and libespeak-ng1 and, from Python's index, pocketsphinx beside the hub extra. About 40
+minutes with two idle cores (one trains, one prepares batches); a processor with bfloat16 instructions is several times
+faster than one without. Stopped and started again with the same arguments it resumes from its checkpoint.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from training.aligner.train import Run, Trainer
 
 # The settings of the weights under models/aligner-en; bench/quality leaves the lines of this recipe out of its tests.
 DEFAULT_RECIPE = Recipe(lines=6000, seed=20)
-DEFAULT_STEPS = 6000
+DEFAULT_STEPS = 9000
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=int, default=DEFAULT_STEPS, help="training steps of about 20 s of sound")
     parser.add_argument("--seed", type=int, default=DEFAULT_RECIPE.seed)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     corpus = load(arguments.work / "corpus", Recipe(arguments.lines, arguments.seed))

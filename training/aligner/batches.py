@@ -46,7 +46,7 @@ class Batch:
 
 
 def plan(corpus: Corpus, steps: int, seed: int) -> Plan:
-    """About 20 s of sound for each step, drawn with replacement."""
+    """Up to 20 s of sound for each step, drawn with replacement."""
     rng = random.Random(seed)
     utterances = corpus.utterances
     by_source = {source: [n for n, u in enumerate(utterances) if u.source == source] for source in SOURCES}
@@ -63,12 +63,11 @@ def plan(corpus: Corpus, steps: int, seed: int) -> Plan:
     while len(planned) < steps:
         batches: Plan = [[]]
         for numbers in sorted((example() for _ in range(_POOL)), key=seconds):
-            batches[-1].append(numbers)
-            if sum(map(seconds, batches[-1])) > _BATCH_SECONDS:
+            if batches[-1] and sum(map(seconds, (*batches[-1], numbers))) > _BATCH_SECONDS:
                 batches.append([])
-        filled = [batch for batch in batches if batch]
-        rng.shuffle(filled)
-        planned += filled
+            batches[-1].append(numbers)
+        rng.shuffle(batches)
+        planned += batches
     return planned[:steps]
 
 

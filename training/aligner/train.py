@@ -34,16 +34,16 @@ _PHONE_WEIGHTS = (1.0, 0.3)  # while learning, and after _PHONE_TURN of the step
 _PHONE_TURN = 0.6
 _GRADIENT_NORM_MAX = 1.0
 _AVERAGE_DECAY = 0.998  # about the last 500 steps
-_VALIDATION_UTTERANCES = 80
-_VALIDATION_STEPS = 30
+VALIDATION_UTTERANCES = 80
+VALIDATION_STEPS = 30
 _LOG_EVERY = 100  # steps
 # A checkpoint costs under a second; this much work is lost at most.
-_CHECKPOINT_SECONDS = 180.0
+CHECKPOINT_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
 class Run:
-    """`steps` of about 20 s of sound each; `threads` for torch (one more process prepares batches)."""
+    """`steps` of up to 20 s of sound each; `threads` for torch (one more process prepares batches)."""
 
     steps: int
     seed: int
@@ -66,12 +66,12 @@ class Trainer:
         torch.manual_seed(run.seed)
         self._run, self._out, self._log = run, out, log
         self._checkpoint = work / f"checkpoint-{run.steps}-{run.seed}.pt"
-        held_out = Corpus(corpus.utterances[:_VALIDATION_UTTERANCES], corpus.samples)
-        self._corpus = Corpus(corpus.utterances[_VALIDATION_UTTERANCES:], corpus.samples)
+        held_out = Corpus(corpus.utterances[:VALIDATION_UTTERANCES], corpus.samples)
+        self._corpus = Corpus(corpus.utterances[VALIDATION_UTTERANCES:], corpus.samples)
         ids = phone_ids({s: [w for u in corpus.utterances if u.source == s for w in u.words] for s in SOURCES})
         self._batches = Batches(self._corpus, plan(self._corpus, run.steps, run.seed), ids, run.seed)
-        checks = Batches(held_out, plan(held_out, _VALIDATION_STEPS, run.seed), ids, run.seed)
-        self._checks = [checks[step] for step in range(_VALIDATION_STEPS)]
+        checks = Batches(held_out, plan(held_out, VALIDATION_STEPS, run.seed), ids, run.seed)
+        self._checks = [checks[step] for step in range(VALIDATION_STEPS)]
         self._model = network.build()
         self._heads = nn.ModuleDict(
             {source: nn.Linear(self._model.config.hidden_size, _labels(ids, source)) for source in SOURCES}
@@ -97,7 +97,7 @@ class Trainer:
             if self._step % _LOG_EVERY == 0 or self._step == self._run.steps:
                 self._report(losses)
                 losses.clear()
-            if self._seconds + started - saved > _CHECKPOINT_SECONDS:
+            if self._seconds + started - saved > CHECKPOINT_SECONDS:
                 saved = time.monotonic()
                 self._save()
         self._save()
