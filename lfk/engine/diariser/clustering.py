@@ -37,8 +37,10 @@ class Settings:
     #: Average-linkage distance up to which single embeddings of a block form a group.
     tight: float = 0.12
     #: Groups nearer than this are one voice ...
-    same_voice: float = 0.12
-    #: ... or nearer than this, where both were heard as two speakers in `together` chunks or more.
+    same_voice: float = 0.09
+    #: ... with this added over the seconds of the smaller group, as little speech says little about a voice.
+    doubt: float = 0.1
+    #: Groups that were heard as two speakers in `together` chunks or more are one voice below this only.
     same_voice_together: float = 0.09
     together: float = 4.0
     #: Who speaks less in all (seconds, or share of the speech in short audio) does not count as a speaker.
@@ -111,15 +113,17 @@ class _Merger:
             if large.sum() <= bounds.least:
                 allowed[np.outer(large, large)] = np.inf
             enough = bounds.most is None or large.sum() <= bounds.most
-            limit = np.where(
-                self.together >= self.settings.together, self.settings.same_voice_together, self.settings.same_voice
-            )
-            excess = allowed - limit
+            excess = allowed - self._limits()
             first, second = np.unravel_index(int(np.argmin(excess if enough else allowed)), excess.shape)
             if not np.isfinite(allowed[first, second]) or (enough and excess[first, second] > 0):
                 break
             distance = self._merge(int(first), int(second), distance)
         return self.groups
+
+    def _limits(self) -> Numbers:
+        seconds = np.array([group.weight for group in self.groups]) / self.coverage
+        usual = self.settings.same_voice + self.settings.doubt / np.minimum.outer(seconds, seconds)
+        return np.where(self.together >= self.settings.together, self.settings.same_voice_together, usual)
 
     def _merge(self, first: int, second: int, distance: Numbers) -> Numbers:
         keep, gone = min(first, second), max(first, second)
