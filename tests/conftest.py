@@ -1,0 +1,156 @@
+"""What all tests share: a clean environment, and real servers on demand.
+
+Fixtures: ``kafka`` (a bootstrap address), ``s3_server`` (each S3 server in turn), ``minio``, ``toxiproxy``, ``bucket``
+and ``minio_bucket`` (fresh, removed afterwards), ``topic_prefix``, ``server_cache`` (for tests that start a server of
+their own, to stop and kill it).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lfk.settings import specs
+from tests.services.pool import Missing, Pool, RemotePool, Servers
+from tests.services.s3 import S3Server
+from tests.services.toxiproxy import Toxiproxy
+
+_SERVERS = pytest.StashKey[Servers]()
+_CACHE = pytest.StashKey[Path]()
+_REQUIRED = pytest.StashKey[bool]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        config.stash[_SERVERS] = RemotePool(*worker["lfk_servers"])
+        config.stash[_CACHE] = Path(worker["lfk_cache"])
+        config.stash[_REQUIRED] = worker["lfk_required"]
+        return
+    pool = Pool(dict(os.environ))
+    config.stash[_SERVERS] = pool
+    config.stash[_CACHE] = pool.cache
+    config.stash[_REQUIRED] = os.environ.get("LFK_REQUIRE_SERVICES") == "1"
+    _forget_settings()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    pool = node.config.stash[_SERVERS]
+    address, secret = pool.listen()
+    node.workerinput["lfk_servers"] = (address, secret)
+    node.workerinput["lfk_cache"] = str(pool.cache)
+    node.workerinput["lfk_required"] = node.config.stash[_REQUIRED]
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    pool = session.config.stash.get(_SERVERS, None)
+    if isinstance(pool, Pool):
+        pool.close(keep_logs=exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    pool = config.stash.get(_SERVERS, None)
+    if isinstance(pool, Pool) and pool.folder.is_dir():
+        terminalreporter.write_line(f"logs of the test servers: {pool.folder}")
+
+
+def _forget_settings() -> None:
+    """Take every setting of lfk out of the environment: no test may depend on whose machine it runs on."""
+    known = {name for spec in specs().values() for name in (spec.env, *spec.older)}
+    for name in list(os.environ):
+        if name.startswith(("LFK_", "AWS_")) or name.removesuffix("_FILE") in known:
+            del os.environ[name]
+
+
+def _server(request: pytest.FixtureRequest, name: str) -> Any:
+    answer = request.config.stash[_SERVERS].get(name)
+    if isinstance(answer, Missing):
+        if request.config.stash[_REQUIRED]:
+            pytest.fail(answer.reason, pytrace=False)
+        pytest.skip(answer.reason)
+    return answer
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> str:
+    """The bootstrap address of a Kafka broker that all tests share; take topics from ``topic_prefix``."""
+    bootstrap: str = _server(request, "kafka").bootstrap
+    return bootstrap
+
+
+@pytest.fixture(scope="session", params=["minio", "versitygw"])
+def s3_server(request: pytest.FixtureRequest) -> S3Server:
+    """Each S3 server in turn; all tests share it, so take a ``bucket``."""
+    server: S3Server = _server(request, request.param)
+    return server
+
+
+@pytest.fixture(scope="session")
+def minio(request: pytest.FixtureRequest) -> S3Server:
+    """The first S3 server alone, where one is enough."""
+    server: S3Server = _server(request, "minio")
+    return server
+
+
+@pytest.fixture(scope="session")
+def toxiproxy(request: pytest.FixtureRequest) -> Toxiproxy:
+    """The control interface of a toxiproxy that all tests share; give proxies unique names."""
+    proxy: Toxiproxy = _server(request, "toxiproxy")
+    return proxy
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> Iterator[str]:
+    """A fresh bucket on ``s3_server``, removed afterwards with all that is in it."""
+    with _fresh_bucket(s3_server) as name:
+        yield name
+
+
+@pytest.fixture
+def minio_bucket(minio: S3Server) -> Iterator[str]:
+    """A fresh bucket on ``minio``, removed afterwards with all that is in it."""
+    with _fresh_bucket(minio) as name:
+        yield name
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A beginning for topic and group names that no other test uses."""
+    return f"t{secrets.token_hex(6)}"
+
+
+@pytest.fixture(scope="session")
+def server_cache(request: pytest.FixtureRequest) -> Path:
+    """The folder of fetched programs, which ``tests.services.<server>.start`` asks for."""
+    return request.config.stash[_CACHE]
+
+
+@contextlib.contextmanager
+def _fresh_bucket(server: S3Server) -> Iterator[str]:
+    name = f"lfk-{secrets.token_hex(6)}"
+    client = server.client()
+    client.create_bucket(Bucket=name)
+    try:
+        yield name
+    finally:
+        _remove_bucket(client, name)
+
+
+def _remove_bucket(client: Any, bucket: str) -> None:
+    for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
+        for upload in page.get("Uploads", ()):
+            client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        for entry in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+            client.delete_object(Bucket=bucket, Key=entry["Key"], VersionId=entry["VersionId"])
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for entry in page.get("Contents", ()):
+            client.delete_object(Bucket=bucket, Key=entry["Key"])
+    client.delete_bucket(Bucket=bucket)

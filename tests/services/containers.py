@@ -1,0 +1,85 @@
+"""Servers in Docker, where an engine answers. Nothing here is needed on a machine without one."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+
+from tests.services.process import READY_WITHIN
+from tests.services.programs import MissingError
+
+#: An engine on this machine answers a ping at once; one behind a dead socket must not hold up the run.
+_PING_WITHIN = 5
+
+
+@cache
+def engine_answers() -> bool:
+    """Whether a Docker engine can be used."""
+    import docker
+    from docker.constants import DEFAULT_DOCKER_API_VERSION
+    from docker.errors import DockerException
+
+    with warnings.catch_warnings():
+        # Where nobody answers, the client leaves its socket to the garbage collector; that is not our leak to report.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            # With its version named the client asks nothing yet, so there is a client to close in any case.
+            with contextlib.closing(
+                docker.from_env(version=DEFAULT_DOCKER_API_VERSION, timeout=_PING_WITHIN)
+            ) as engine:
+                return bool(engine.ping())
+        except (DockerException, OSError):
+            return False
+        finally:
+            gc.collect()
+
+
+@contextlib.contextmanager
+def run(
+    image: str,
+    *,
+    answers: Callable[[], bool],
+    environ: Mapping[str, str] | None = None,
+    ports: Mapping[int, int] | None = None,
+    command: str | None = None,
+    host_network: bool = False,
+) -> Iterator[None]:
+    """A container, from the moment its server answers; removed at the end, also when this process dies.
+
+    Args:
+        ports: port in the container → port of 127.0.0.1.
+
+    Raises:
+        MissingError: the image cannot be had, or its server does not answer.
+    """
+    if not engine_answers():
+        raise MissingError("no Docker engine answers")
+    from docker.errors import DockerException
+    from testcontainers.core.container import DockerContainer
+
+    container = DockerContainer(image)
+    for name, value in (environ or {}).items():
+        container.with_env(name, value)
+    for inside, outside in (ports or {}).items():
+        container.ports[f"{inside}/tcp"] = ("127.0.0.1", outside)
+    if command is not None:
+        container.with_command(command)
+    if host_network:
+        container.with_kwargs(network_mode="host")
+    try:
+        container.start()
+    except (DockerException, OSError) as error:
+        raise MissingError(f"{image} could not be started in Docker: {error}") from error
+    try:
+        deadline = time.monotonic() + READY_WITHIN
+        while not answers():
+            if time.monotonic() > deadline:
+                raise MissingError(f"{image} gave no answer in {READY_WITHIN:.0f} s")
+            time.sleep(0.2)
+        yield
+    finally:
+        container.stop()

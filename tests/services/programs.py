@@ -1,0 +1,163 @@
+"""The programs of the local servers: pinned, fetched from package registries once, kept outside the checkout.
+
+A Go program is built by ``go install`` (the module's checksum is verified by Go's own checksum database), a Java one
+is copied by Maven with strict checksums. Both land in the cache under their version, complete or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+#: Building MinIO takes 4 minutes on two idle cores; a machine that needs ten times that has another problem.
+FETCH_WITHIN = 2400.0
+
+
+class MissingError(Exception):
+    """Something that a server needs is not on this machine. The message says what, and how to get it."""
+
+
+class Program(Protocol):
+    """What a local server runs."""
+
+    @property
+    def name(self) -> str: ...
+
+    def home(self, cache: Path) -> Path:
+        """The folder that holds the program once it is fetched."""
+
+    def fetch_into(self, folder: Path) -> None:
+        """Build or download the program into an empty folder.
+
+        Raises:
+            MissingError: a tool for it is absent, or it failed.
+        """
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Where programs are kept: ``LFK_CACHE``, else the user's cache folder."""
+    if environ.get("LFK_CACHE"):
+        return Path(environ["LFK_CACHE"])
+    base = environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "lfk"
+
+
+def require(program: Program, cache: Path) -> Path:
+    """The folder of a fetched program.
+
+    Raises:
+        MissingError: it has not been fetched.
+    """
+    home = program.home(cache)
+    if not home.is_dir():
+        raise MissingError(f"{program.name} is not on this machine; `make services` fetches it")
+    return home
+
+
+def fetch(program: Program, cache: Path) -> bool:
+    """Fetch a program unless it is there; whether it had to be fetched. Safe to run twice at once."""
+    home = program.home(cache)
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(home.with_name(f"{home.name}.lock")):
+        if home.is_dir():
+            return False
+        with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
+            fresh = Path(scratch) / "fresh"
+            fresh.mkdir()
+            program.fetch_into(fresh)
+            fresh.rename(home)
+    return True
+
+
+@dataclass(frozen=True)
+class GoProgram:
+    """A command that ``go install`` builds at a pinned version."""
+
+    name: str
+    package: str
+    version: str
+
+    def home(self, cache: Path) -> Path:
+        return cache / "services" / f"{self.name}-{self.version}"
+
+    def executable(self, cache: Path) -> Path:
+        """The built command. It bears the name of its package's last folder."""
+        return require(self, cache) / self.package.rpartition("/")[2]
+
+    def fetch_into(self, folder: Path) -> None:
+        # Without cgo no C compiler is needed, without symbols linking takes half the time.
+        command = ["install", "-trimpath", "-ldflags=-s -w", f"{self.package}@{self.version}"]
+        _run("go", command, folder, {"GOBIN": str(folder), "CGO_ENABLED": "0"})
+
+
+@dataclass(frozen=True)
+class MavenProgram:
+    """The jars of some Maven artifacts (``group:artifact:version``) and of everything they need at run time."""
+
+    name: str
+    artifacts: tuple[str, ...]
+    version: str
+
+    def home(self, cache: Path) -> Path:
+        return cache / "services" / f"{self.name}-{self.version}"
+
+    def jars(self, cache: Path) -> Path:
+        """The folder of jars."""
+        return require(self, cache)
+
+    def fetch_into(self, folder: Path) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            pom = Path(scratch) / "pom.xml"
+            pom.write_text(self._pom(), encoding="utf-8")
+            goal = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+            options = ["-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
+            # -C: a jar whose checksum does not match ends the run instead of being a warning.
+            _run("mvn", ["-B", "-q", "-C", "-f", str(pom), goal, *options], Path(scratch), {})
+
+    def _pom(self) -> str:
+        dependencies = "".join(
+            f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>"
+            "</dependency>\n"
+            for group, artifact, version in (coordinates.split(":") for coordinates in self.artifacts)
+        )
+        return (
+            "<project><modelVersion>4.0.0</modelVersion>"
+            f"<groupId>lfk.tests</groupId><artifactId>{self.name}</artifactId><version>0</version>\n"
+            f"<dependencies>\n{dependencies}</dependencies></project>\n"
+        )
+
+
+def _run(tool: str, arguments: list[str], folder: Path, extra: Mapping[str, str]) -> None:
+    found = shutil.which(tool)
+    if found is None:
+        raise MissingError(f"{tool} is not on the PATH")
+    try:
+        done = subprocess.run(
+            [found, *arguments],
+            cwd=folder,
+            env={**os.environ, **extra},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=FETCH_WITHIN,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise MissingError(f"{tool} was not done in {FETCH_WITHIN:.0f} s") from error
+    if done.returncode:
+        raise MissingError(f"{tool} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
