@@ -19,7 +19,7 @@ from typing import Any
 
 from lfk.core.addressing import AudioAddress, Roots, collision_key
 from lfk.core.errors import ContentChanged, ObjectMissing, PreconditionFailed
-from lfk.core.formats import MANIFEST, Format, Page, formats
+from lfk.core.formats import MANIFEST, Format, Page, audio_href, formats
 from lfk.core.location import Location
 from lfk.core.manifest import AudioVersion, FileEntry, Manifest, Rendering, StoredResult, read_manifest
 from lfk.core.transcript import turn_to_dict
@@ -150,6 +150,7 @@ class Results:
             title=address.location.name,
             timestamps=wanted.rendering.timestamps,
             pause=wanted.rendering.pause,
+            audio_href=audio_href(self.location(key, "html"), address.location),
         )
         entries: dict[str, FileEntry] = {}
         for name in wanted.rendering.formats:

@@ -260,6 +260,12 @@ def test_an_hour_is_ready_soon(browser: Browser, folder: Path) -> None:
 def test_where_the_page_says_the_recording_is(browser: Browser, folder: Path) -> None:
     told = page("simple", lesson(), "absent.wav")
     there = Page(told.transcript, told.approach, told.title, told.timestamps, audio_href="../pages name/a#1.wav")
+    (folder / "astray.html").write_bytes(
+        formats()["html"].render(Page(told.transcript, told.approach, "lesson1.mp4", True, audio_href="../gone.wav"))
+    )
+    browser.open(f"{folder.as_uri()}/astray.html")
+    browser.wait(LOADED)
+    assert browser.evaluate(f"{PLAYING}.currentSrc").endswith("/lesson1.mp4")
     elsewhere = folder.parent / "pages name"
     elsewhere.mkdir()
     (elsewhere / "a#1.wav").write_bytes((folder / "lesson1.mp4").read_bytes())

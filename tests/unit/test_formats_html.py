@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 
 from lfk.core.approaches import APPROACHES
-from lfk.core.formats import Page, formats
+from lfk.core.formats import Page, audio_href, formats
+from lfk.core.location import parse_location
 from lfk.core.transcript import Segment, Transcript, Turn
 from tests.golden.cases import CASES, lesson, say
 from tests.unit.format_strategies import letters, pages, spoken
@@ -21,6 +22,7 @@ _VOID = frozenset({"meta", "link", "input"})
 #: All that the page is made of; a tag or attribute beyond these came from outside.
 _ATTRIBUTES = {
     "a": {"class", "href"},
+    "audio": {"controls", "preload", "src"},
     "b": {"id"},
     "bdi": set(),
     "body": set(),
@@ -37,7 +39,7 @@ _ATTRIBUTES = {
     "label": {"class"},
     "li": set(),
     "link": {"href", "rel"},
-    "main": {"class", "data-audio", "data-seconds", "data-title", "dir", "lang"},
+    "main": {"class", "data-audio", "data-beside", "data-seconds", "data-title", "dir", "lang"},
     "meta": {"charset", "content", "http-equiv", "name"},
     "noscript": set(),
     "option": {"selected", "value"},
@@ -48,17 +50,17 @@ _ATTRIBUTES = {
     "script": set(),
     "select": {"aria-label", "class", "id"},
     "small": set(),
-    "span": {"data-t", "id"},
+    "span": {"class", "data-t", "id"},
     "style": set(),
     "svg": {"aria-hidden", "class", "id", "preserveaspectratio", "viewbox"},
     "title": set(),
     "ul": {"class"},
-    "video": {"class", "controls", "hidden", "id", "playsinline", "preload", "src"},
+    "video": {"class", "hidden", "id", "playsinline", "preload"},
 }
 
 
 class _Reader(HTMLParser):
-    """Text by element, attributes by name; fails on markup that is not the page's own."""
+    """Text by element ("word" for the spans that are words), attributes by name; fails on markup not the page's own."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -76,15 +78,16 @@ class _Reader(HTMLParser):
         for name, value in attrs:
             self.values.setdefault(f"{tag}.{name}", []).append(value or "")
         if tag not in _VOID:
-            self.open.append(tag)
-            self.texts.setdefault(tag, []).append("")
+            kind = "word" if "data-t" in dict(attrs) else tag
+            self.open.append(kind)
+            self.texts.setdefault(kind, []).append("")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert tag in {"path", "rect"}
         assert {name for name, _ in attrs} <= _ATTRIBUTES[tag]
 
     def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
+        assert self.open.pop() in (tag, "word" if tag == "span" else tag)
 
     def handle_data(self, data: str) -> None:
         if self.open:
@@ -106,24 +109,16 @@ def _html(page: Page) -> str:
 @settings(max_examples=60, deadline=None)
 def test_nothing_from_outside_becomes_markup(page: Page) -> None:
     read = _Reader(_html(page))
-    words = "".join(text for text, times in zip(_words(read), read.values.get("span.data-t", []), strict=True) if times)
-    assert letters(words) == spoken(page.transcript)
+    assert letters("".join(read.texts.get("word", []))) == spoken(page.transcript)
     assert len(read.texts["script"]) == len(read.texts["style"]) == 1
     for text, source in ((read.texts["script"][0], "script-src"), (read.texts["style"][0], "style-src")):
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         assert f"{source} 'sha256-{digest}';" in read.values["meta.content"][0]
     assert all(re.fullmatch(r"\d+ \d+", times) for times in read.values.get("span.data-t", []))
     assert all(re.fullmatch(r"#t=[\d.e+]+", link) for link in read.values.get("a.href", []))
-    for link in (read.values["main.data-audio"][0], read.values["video.src"][0]):
+    for link in (read.values[name][0] for name in ("main.data-audio", "main.data-beside", "audio.src")):
         away = urlsplit(urljoin("file:///page.html", link))
         assert (away.scheme, away.netloc) == ("file", "") or link.startswith("https://store.example/")
-
-
-def _words(read: _Reader) -> list[str]:
-    """Texts of the spans that are words: the facts come before them, the clock behind."""
-    spans = read.texts["span"]
-    facts = len(spans) - 1 - len(read.values.get("span.data-t", []))
-    return spans[facts:-1]
 
 
 def test_the_policy_lets_only_the_pages_own_parts_run() -> None:
@@ -169,7 +164,23 @@ def test_the_page_asks_for_nothing_outside() -> None:
 def test_the_recording_is_a_web_address_or_beside_the_page(href: str, expected: str) -> None:
     page = Page(lesson(), APPROACHES["simple"], "talk 1.mp4", True, audio_href=href)
     read = _Reader(_html(page))
-    assert read.values["main.data-audio"] == read.values["video.src"] == [expected]
+    assert read.values["main.data-audio"] == read.values["audio.src"] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("page", "audio", "expected"),
+    [
+        ("file:///s/transcripts/simple/x.wav.html", "file:///s/audio/simple/x.wav", "../../audio/simple/x.wav"),
+        ("s3://bucket/t/a/x.html", "s3://bucket/t/a/x", "x"),
+        ("s3://bucket/t/a/x.html", "s3://bucket/t/a/a/x", "a/x"),
+        ("s3://bucket/x.html", "s3://bucket/a//x #1", "a//x #1"),
+        ("s3://bucket/a/a.html", "s3://bucket/a", "../a"),
+        ("s3://bucket/x.html", "s3://other/x", ""),
+        ("file:///b/x.html", "s3://bucket/x", ""),
+    ],
+)
+def test_the_way_from_a_page_to_its_recording(page: str, audio: str, expected: str) -> None:
+    assert audio_href(parse_location(page), parse_location(audio)) == expected
 
 
 def test_layouts() -> None:
@@ -195,7 +206,7 @@ def test_languages_and_directions() -> None:
     read = _Reader(_html(CASES["leftward"]()))
     assert (read.values["main.lang"], read.values["main.dir"]) == (["ar"], ["rtl"])
     assert read.values["p.lang"] == ["he"]
-    assert unquote(read.values["video.src"][0]) == "./درس ١.mp4"
+    assert unquote(read.values["audio.src"][0]) == "./درس ١.mp4"
 
 
 def test_no_speech_and_warnings_are_said() -> None:

@@ -11,9 +11,11 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import takewhile
 from typing import Any
 
 from lfk.core.approaches import Approach
+from lfk.core.location import Location
 from lfk.core.paragraphs import PAUSE
 from lfk.core.transcript import Transcript
 
@@ -33,6 +35,15 @@ class Page:
     pause: float = PAUSE
     #: Where a page finds the audio unless told otherwise: an http(s) link, or raw text relative to the page.
     audio_href: str = ""
+
+
+def audio_href(page: Location, audio: Location) -> str:
+    """The way from ``page`` to ``audio``, as raw text for :attr:`Page.audio_href`; empty where they share no store."""
+    if (page.scheme, page.bucket) != (audio.scheme, audio.bucket):
+        return ""
+    here, there = page.key.split("/")[:-1], audio.key.split("/")
+    shared = len([*takewhile(lambda pair: pair[0] == pair[1], zip(here, there[:-1], strict=False))])
+    return "/".join([*[".."] * (len(here) - shared), *there[shared:]])
 
 
 @dataclass(frozen=True, slots=True)

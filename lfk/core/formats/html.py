@@ -2,7 +2,7 @@
 
 The transcript is plain markup and readable without scripts. With them, a click on a word plays the recording from
 there. The recording is looked for where ``#audio=`` or ``?audio=`` of the page's address says (http, https and file
-only), else at ``Page.audio_href``, else under its own name beside the page; failing all, the reader chooses the file.
+only), or else at ``Page.audio_href``, then under its own name beside the page; failing all, the reader chooses it.
 
 What comes from outside (words, speakers, titles, warnings) is escaped and stands in text and attribute values alone,
 never in scripts or styles. A Content-Security-Policy allows just this page's own script and style by their hashes,
@@ -81,7 +81,8 @@ def _render(page: Page) -> bytes:
         style=_STYLE,
         script=_SCRIPT,
         title=escape(printable(page.title)),
-        audio=escape(_audio(page)),
+        audio=escape(_link(page.audio_href or page.title)),
+        beside=escape(_link(page.title)),
         facts=_facts(page, seconds),
         notes=_notes(transcript),
         legend=_legend(voices, colours),
@@ -102,12 +103,12 @@ def _voices(transcript: Transcript, passages: Sequence[Block]) -> list[Turn]:
     return voices + [Turn(p.start, p.end, p.speaker) for p in passages if p.speaker and p.speaker not in heard]
 
 
-def _audio(page: Page) -> str:
+def _link(href: str) -> str:
     """Where the recording is, as a URL that is either http(s) or relative to the page."""
-    if _WEB.match(page.audio_href):
-        return quote(page.audio_href, safe="%/:?#[]@!$&'()*+,;=~", errors="replace")
+    if _WEB.match(href):
+        return quote(href, safe="%/:?#[]@!$&'()*+,;=~", errors="replace")
     # "./" keeps what looks like a host or a scheme a path. Names that were no UTF-8 keep their bytes.
-    path = _LONE.sub("\ufffd", page.audio_href or page.title)
+    path = _LONE.sub("\ufffd", href)
     return "./" + quote(path.encode(errors="surrogateescape"))
 
 

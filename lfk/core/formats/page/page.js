@@ -48,6 +48,7 @@
   const named = `\u2068${main.dataset.title}\u2069`; // isolated: the name may run right to left
   const say = (text) => { $("say").textContent = text; };
 
+  let places = []; // where else to look
   const load = (url) => {
     player.classList.remove("waiting", "asked");
     say("");
@@ -60,11 +61,14 @@
   };
   const open = (file) => {
     if (chosen) URL.revokeObjectURL(chosen);
+    places = [];
     chosen = URL.createObjectURL(file);
     load(chosen);
   };
   media.addEventListener("error", () => {
-    missing(chosen ? "This browser cannot play that file." : `To listen, choose ${named} or drop it here.`);
+    const next = places.shift();
+    if (next) load(next);
+    else missing(chosen ? "This browser cannot play that file." : `To listen, choose ${named} or drop it here.`);
   });
   media.addEventListener("loadedmetadata", () => {
     media.hidden = media.videoWidth === 0;
@@ -301,7 +305,8 @@
   const begin = () => {
     const { time, audio } = address();
     if (time) go(time);
-    const url = permitted(audio || main.dataset.audio);
+    places = (audio ? [audio] : [main.dataset.audio, main.dataset.beside]).map(permitted).filter(Boolean);
+    const url = places.shift();
     if (url && url !== media.src) load(url);
     else if (!url) missing(`That address is not one of a recording. Choose ${named} or drop it here.`);
   };
