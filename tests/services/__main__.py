@@ -1,7 +1,8 @@
-"""``make services``: fetches the programs of the local servers, so that no test waits for a build.
+"""``make services``: fetches what the tests' servers run from, so that no test waits for a download or a build.
 
-What an address in the environment or a Docker engine provides is not fetched. Without ``LFK_REQUIRE_SERVICES=1`` a
-program that cannot be had is reported and passed over: its tests are skipped then, saying why.
+That is the image where a Docker engine answers, else the local program; nothing where the environment has an address.
+Without ``LFK_REQUIRE_SERVICES=1`` a server that cannot be had is reported and passed over: its tests are skipped then,
+saying why.
 """
 
 from __future__ import annotations
@@ -10,30 +11,40 @@ import os
 import sys
 import time
 
-from tests.services.containers import engine_answers
+from tests.services.containers import engine_answers, pull
 from tests.services.programs import MissingError, cache_folder, fetch
-from tests.services.provide import SERVICES
+from tests.services.provide import SERVICES, Service
 
 
 def main() -> int:
     """Fetch what is needed; 1 if something that is required is missing."""
-    required = os.environ.get("LFK_REQUIRE_SERVICES") == "1"
     missing = False
     for service in SERVICES.values():
         if os.environ.get(service.variable):
             print(f"{service.name}: {service.variable} is set")
-        elif engine_answers() and not required:
-            print(f"{service.name}: Docker")
         else:
-            missing |= not _fetch(service.name)
-    return 1 if missing and required else 0
+            missing |= not (_has_image(service) or _has_program(service))
+    return 1 if missing and os.environ.get("LFK_REQUIRE_SERVICES") == "1" else 0
 
 
-def _fetch(name: str) -> bool:
-    print(f"{name}: ", end="", flush=True)
+def _has_image(service: Service) -> bool:
+    if not engine_answers():
+        return False
+    print(f"{service.name}: ", end="", flush=True)
+    try:
+        pull(service.image)
+    except MissingError as error:
+        print(error)
+        return False
+    print(f"{service.image} in Docker")
+    return True
+
+
+def _has_program(service: Service) -> bool:
+    print(f"{service.name}: ", end="", flush=True)
     began = time.monotonic()
     try:
-        fresh = fetch(SERVICES[name].program, cache_folder(os.environ))
+        fresh = fetch(service.program, cache_folder(os.environ))
     except MissingError as error:
         print(f"not to be had: {error}")
         return False

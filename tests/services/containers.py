@@ -8,12 +8,15 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from typing import Any
 
 from tests.services.process import READY_WITHIN
 from tests.services.programs import MissingError
 
 #: An engine on this machine answers a ping at once; one behind a dead socket must not hold up the run.
 _PING_WITHIN = 5
+#: The largest image has some 400 MB.
+_PULL_WITHIN = 600
 
 
 @cache
@@ -36,6 +39,23 @@ def engine_answers() -> bool:
             return False
         finally:
             gc.collect()
+
+
+def pull(image: str) -> None:
+    """Bring an image to this machine.
+
+    Raises:
+        MissingError: the engine cannot get it.
+    """
+    import docker
+    from docker.errors import DockerException
+
+    repository, _, tag = image.rpartition(":")
+    try:
+        with contextlib.closing(docker.from_env(timeout=_PULL_WITHIN)) as engine:
+            engine.images.pull(repository, tag=tag)
+    except (DockerException, OSError) as error:
+        raise MissingError(f"Docker cannot get {image}: {error}") from error
 
 
 @contextlib.contextmanager
@@ -64,8 +84,9 @@ def run(
     container = DockerContainer(image)
     for name, value in (environ or {}).items():
         container.with_env(name, value)
+    bindings: dict[str, Any] = container.ports
     for inside, outside in (ports or {}).items():
-        container.ports[f"{inside}/tcp"] = ("127.0.0.1", outside)
+        bindings[f"{inside}/tcp"] = ("127.0.0.1", outside)
     if command is not None:
         container.with_command(command)
     if host_network:

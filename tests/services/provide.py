@@ -24,15 +24,18 @@ class Service:
     """One kind of server and the ways to one."""
 
     name: str
-    program: Program
     variable: str
+    image: str
+    program: Program
     from_environment: Callable[[Mapping[str, str]], Any]
     start_container: Callable[[], AbstractContextManager[Any]]
     start: Callable[[Path, Path], AbstractContextManager[Running[Any]]]
 
 
 SERVICES = {
-    name: Service(name, module.PROGRAM, variable, module.from_environment, module.start_container, module.start)
+    name: Service(
+        name, variable, module.IMAGE, module.PROGRAM, module.from_environment, module.start_container, module.start
+    )
     for name, variable, module in (
         ("kafka", "LFK_TEST_KAFKA", kafka),
         ("minio", "LFK_TEST_S3", minio),

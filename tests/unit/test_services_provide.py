@@ -24,7 +24,9 @@ class Ways:
         self._failures = {"docker": docker, "local": local}
 
     def service(self) -> Service:
-        return Service("example", PROGRAM, "LFK_TEST_EXAMPLE", self._from_environment, self._container, self._local)
+        return Service(
+            "example", "LFK_TEST_EXAMPLE", "example:1", PROGRAM, self._from_environment, self._container, self._local
+        )
 
     def _from_environment(self, environ: Mapping[str, str]) -> str | None:
         return environ.get("LFK_TEST_EXAMPLE")
