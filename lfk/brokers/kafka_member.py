@@ -84,6 +84,9 @@ class KafkaMember:
         self._consumer.resume(self._owned(partitions))
 
     def committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Progress | None]:
+        if not partitions:
+            # The broker never answers a request for nothing, and every later one of this member waits behind it.
+            return {}
         with kafka_border("reading the group's progress"):
             answer = self._consumer.committed(
                 [TopicPartition(p.topic, p.number) for p in partitions], timeout=_REQUEST_SECONDS

@@ -158,7 +158,8 @@ class Holdings:
             if mark is not None:
                 progress[partition] = Progress(*mark)
         try:
-            member.settle([record for answer in answers for record in answer.records], progress)
+            if progress:
+                member.settle([record for answer in answers for record in answer.records], progress)
         except (SettlementLost, Unreachable) as error:
             log.warning("not settled; reading again what is: %s", error)
             self._unsure = True
@@ -168,7 +169,7 @@ class Holdings:
             if not _slim(answers, self._dlq):
                 raise
             return False
-        for partition in progress:
+        for partition in partitions:
             self._owned[partition].dirty = False
         return True
 
