@@ -11,8 +11,11 @@ The order that makes it safe (each step may be the last one before a crash)::
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import logging
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,7 +25,7 @@ from lfk.core.errors import ContentChanged, ObjectMissing, PreconditionFailed
 from lfk.core.formats import MANIFEST, Format, Page, audio_href, formats
 from lfk.core.location import Location
 from lfk.core.manifest import AudioVersion, FileEntry, Manifest, Rendering, StoredResult, read_manifest
-from lfk.core.transcript import turn_to_dict
+from lfk.core.transcript import Transcript, from_dict, to_dict, turn_to_dict
 from lfk.stores.base import IfAbsent, IfMatch, ObjectStore
 
 log = logging.getLogger(__name__)
@@ -102,6 +105,25 @@ class Results:
         except PreconditionFailed:
             return self.load(result.job_id, forced_by) or self.save(result, forced_by)
         return result
+
+    def load_recognition(self, heard: str) -> Transcript | None:
+        """A recognition that some job of the same audio, model and options has left."""
+        location = self._recognition_location(heard)
+        try:
+            return from_dict(json.loads(self._store.read(location, limit=_RESULT_LIMIT)[0]))
+        except ObjectMissing:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            log.error("%s cannot be used, the audio is recognised again: %s", location, error)
+            self._store.delete(location)
+            return None
+
+    def save_recognition(self, heard: str, transcript: Transcript) -> None:
+        """Keep a recognition for other approaches and for a retry; the first one counts."""
+        content = json.dumps(to_dict(transcript), ensure_ascii=False, allow_nan=False).encode("utf-8")
+        location = self._recognition_location(heard)
+        with contextlib.suppress(PreconditionFailed):
+            self._store.put(location, content, content_type="application/json", condition=IfAbsent())
 
     def publish(
         self, key: str, address: AudioAddress, audio: AudioVersion, result: StoredResult, rendering: Rendering
@@ -183,6 +205,9 @@ class Results:
             return data.decode("utf-8", "replace")
         return str(audio)
 
+    def _recognition_location(self, heard: str) -> Location:
+        return self._roots.records.join(f"results/recognition-{heard}.json")
+
     def _result_location(self, job_id: str, forced_by: str | None) -> Location:
         name = f"{job_id}-{forced_by}" if forced_by else job_id
         return self._roots.records.join(f"results/{name}.json")
@@ -211,3 +236,10 @@ def build_manifest(address: AudioAddress, audio: AudioVersion, result: StoredRes
         reused_stages=result.reused_stages,
         turns=turns,
     )
+
+
+def _relative_link(page: Location, audio: Location) -> str:
+    """The audio as seen from beside its transcript, where both are in one bucket or on one disk."""
+    if (page.scheme, page.bucket) != (audio.scheme, audio.bucket):
+        return ""
+    return posixpath.relpath(audio.key, posixpath.dirname(page.key) or ".")

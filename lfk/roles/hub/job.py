@@ -19,10 +19,12 @@ from lfk.brokers.codec import Codec
 from lfk.core.addressing import AudioAddress, Roots, resolve
 from lfk.core.errors import AudioEmpty, AudioTooLarge, LfkError, ModelMissing, ObjectMissing
 from lfk.core.identity import job_id as identify_job
+from lfk.core.identity import recognition_id
 from lfk.core.location import Location
 from lfk.core.manifest import AudioVersion, Manifest, Rendering, StoredResult
 from lfk.core.messages import Announcement, AudioReference
 from lfk.core.options import JobOptions, parse_options
+from lfk.core.transcript import Transcript
 from lfk.engine.base import EngineKind, ModelIdentity, Task
 from lfk.engine.pool import EnginePool
 from lfk.roles.hub.scratch import Scratch
@@ -180,7 +182,7 @@ class JobRunner:
         seen = manifest.audio
         if (seen.etag, seen.size, seen.version_id) != (info.etag, info.size, info.version_id):
             return None
-        job.job_id = identify_job(seen.sha256, address.approach.name, identity.name, identity.revision, options.work)
+        job.job_id = _job_id(seen.sha256, address, identity, options)
         if manifest.job_id != job.job_id or self._must_redo(job, manifest):
             return None
         if manifest.rendering == rendering:
@@ -210,24 +212,29 @@ class JobRunner:
                 info, sha256 = self._store.download(
                     address.location, audio, limit=self._limits.audio_bytes, etag=info.etag
                 )
-            job.job_id = identify_job(sha256, address.approach.name, identity.name, identity.revision, options.work)
+            job.job_id = _job_id(sha256, address, identity, options)
             version = AudioVersion(info.etag, info.size, sha256, info.modified, info.version_id)
             result = self._results.load(job.job_id, forced_by)
             if result is None:
+                heard = recognition_id(sha256, identity.name, identity.revision, options.recognition)
                 task = Task(
                     audio=audio,
                     sha256=sha256,
                     stages=address.approach.stages,
                     model=identity.name,
-                    options=options.work,
+                    options=options.values,
                     scratch=folder,
+                    recognised=None if forced_by else self._results.load_recognition(heard),
                 )
-                result = self._transcribe(job, task, begin, forced_by)
+                result = self._transcribe(job, task, begin, heard, forced_by)
         job.stage = "write"
         with _timed(job, "write"):
             return self._results.publish(key, address, version, result, rendering)
 
-    def _transcribe(self, job: Job, task: Task, begin: Callable[[], None], forced_by: str | None) -> StoredResult:
+    def _transcribe(
+        self, job: Job, task: Task, begin: Callable[[], None], heard: str, forced_by: str | None
+    ) -> StoredResult:
+        """Engine work. The recognition is kept as soon as it is there: no later stage's failure costs it."""
         job.stage = "queue"
         with self._pool.engine() as engine:
             begin()
@@ -236,7 +243,10 @@ class JobRunner:
                 job.stage = stage
                 log.debug("%s %.0f%%", stage, part * 100, extra={"job_id": job.job_id})
 
-            outcome = engine.run(task, progress)
+            def recognised(transcript: Transcript) -> None:
+                self._results.save_recognition(heard, transcript)
+
+            outcome = engine.run(task, progress, recognised)
         job.transcribed = True
         job.timings.update(outcome.timings)
         job.stage = "write"
@@ -249,6 +259,11 @@ class JobRunner:
             reused_stages=outcome.reused_stages,
         )
         return self._results.save(result, forced_by)
+
+
+def _job_id(sha256: str, address: AudioAddress, identity: ModelIdentity, options: JobOptions) -> str:
+    approach = address.approach
+    return identify_job(sha256, approach.name, identity.name, identity.revision, options.work_in(approach.stages))
 
 
 class _timed:  # noqa: N801 - used as a statement
