@@ -14,23 +14,29 @@ from lfk.wiring.broker import (
 )
 from lfk.wiring.hubs import engine_kind, open_hub, rendering, worker_count
 from lfk.wiring.places import open_store, place, roots, store_root
+from lfk.wiring.syncing import confirm_topic, open_sync, references_wait, request, sync_job
 
 __all__ = [
     "announce_broker",
     "broker_record",
     "codec",
+    "confirm_topic",
     "engine_kind",
     "find_broker",
     "kafka_config",
     "open_hub",
     "open_store",
+    "open_sync",
     "place",
     "real_broker",
     "reference_sender",
+    "references_wait",
     "rendering",
+    "request",
     "roots",
     "running_broker",
     "store_root",
+    "sync_job",
     "topic_plans",
     "withdraw_broker",
     "worker_count",

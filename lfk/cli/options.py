@@ -1,0 +1,38 @@
+"""``--option k=v``: options of the jobs, for every command that sends references."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from lfk.settings import parse_value, specs
+
+
+class _Collect(argparse.Action):
+    """Gathers the pairs of every ``--option`` into one mapping, under the name of the setting."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        try:
+            pairs = parse_value(specs()[self.dest], str(values))
+        except ValueError as error:
+            parser.error(f"{option_string}: {values!r}: {error}")
+        setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), **pairs})
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Let the command take ``--option``; the values arrive as the setting LFK_OPTIONS."""
+    parser.add_argument(
+        "--option",
+        dest="options",
+        action=_Collect,
+        default=None,
+        metavar="K=V",
+        help="option of these jobs, such as language=en; may be repeated [LFK_OPTIONS]",
+    )

@@ -1,0 +1,88 @@
+"""How sync looks on screen: a line for what needs one, a bar, one summary line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lfk.cli.console import Bar, Console
+from lfk.roles.sync_events import BytesMoved, Event, FileDone, FileFound, Outcome, Summary
+
+
+class SyncDisplay:
+    """Give it to sync as its report. Bytes are told by worker threads, everything else by one."""
+
+    def __init__(self, console: Console, bar: Bar, *, dry_run: bool) -> None:
+        self._console = console
+        self._bar = bar
+        self._dry_run = dry_run
+        self._size = 0
+        self._count = 0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, BytesMoved):
+            self._bar.advance(size=event.size)
+        elif isinstance(event, FileFound):
+            self._size += event.size
+            self._count += 1
+            self._bar.total(size=self._size, count=self._count)
+        else:
+            self._bar.advance(count=1)
+            self._show(event)
+
+    def finish(self, summary: Summary) -> None:
+        """The line at the end."""
+        counts = {outcome.value: summary.counts[outcome] for outcome in Outcome}
+        fields = {
+            **counts,
+            "files": sum(counts.values()) - summary.counts[Outcome.FAILED],
+            "bytes": summary.size,
+            "seconds": round(summary.seconds, 3),
+            "ignored": summary.ignored,
+            "left": summary.left,
+            "dry_run": self._dry_run,
+        }
+        self._console.result("summary", fields, summary_line(summary, dry_run=self._dry_run))
+
+    def _show(self, done: FileDone) -> None:
+        if done.error is not None:
+            self._console.error(done.error, done.name)
+        if self._console.as_json:
+            self._console.note("file", _fields(done, dry_run=self._dry_run), "")
+        elif done.outcome is not Outcome.FAILED and (self._dry_run or self._console.verbosity > 0):
+            verb = f"would be {done.outcome.value}" if self._dry_run else done.outcome.value
+            self._console.say(f"{verb}  {done.name}  {megabytes(done.size)}  {done.location}")
+
+
+def summary_line(summary: Summary, *, dry_run: bool) -> str:
+    """``synced 20 files, 31.2 MB in 3.1 s: 20 new, 0 changed, 0 unchanged, 0 failed``."""
+    counts = summary.counts
+    parts = [f"{counts[outcome]} {outcome.value}" for outcome in (Outcome.NEW, Outcome.CHANGED, Outcome.UNCHANGED)]
+    if counts[Outcome.REFERRED]:
+        parts.append(f"{counts[Outcome.REFERRED]} referred to again")
+    parts.append(f"{counts[Outcome.FAILED]} failed")
+    if summary.left:
+        parts.append(f"{summary.left} left for the next time")
+    if summary.ignored:
+        parts.append(f"{summary.ignored} other files ignored")
+    files = sum(counts.values()) - counts[Outcome.FAILED]
+    verb = "would sync" if dry_run else "synced"
+    return f"{verb} {files} files, {megabytes(summary.size)} in {summary.seconds:.1f} s: {', '.join(parts)}"
+
+
+def megabytes(size: int) -> str:
+    """A size for people, in decimal megabytes."""
+    return f"{size / 1e6:.1f} MB"
+
+
+def _fields(done: FileDone, *, dry_run: bool) -> dict[str, Any]:
+    error = done.error
+    return {
+        "name": done.name,
+        "outcome": done.outcome.value,
+        "size": done.size,
+        "location": str(done.location) if done.location is not None else None,
+        "reference": done.reference.to_dict() if done.reference is not None else None,
+        "error": {"code": error.code, "message": error.message, "hint": error.hint} if error is not None else None,
+        "seconds": round(done.seconds, 3),
+        "dry_run": dry_run,
+    }

@@ -1,0 +1,63 @@
+"""One pass of sync: a folder's recordings go into the store, and a reference goes out for each."""
+
+from __future__ import annotations
+
+import time
+
+from lfk.core.errors import BucketMissing
+from lfk.roles.scan import Found, Scan
+from lfk.roles.source import own_folders, refuse_own_folder
+from lfk.roles.sync_events import Summary
+from lfk.roles.sync_files import FileSync, SyncJob
+from lfk.stores.base import ObjectStore
+
+
+class Synchroniser:
+    """A folder and the :class:`FileSync` that takes its files on. One owner at a time."""
+
+    def __init__(self, job: SyncJob, store: ObjectStore, files: FileSync) -> None:
+        """``files`` was made for the same job and store.
+
+        Raises:
+            UsageError: the folder lies in the store's own audio folder.
+        """
+        refuse_own_folder(job.source, job.roots.audio)
+        self._job = job
+        self._store = store
+        self._files = files
+
+    def run(self) -> Summary:
+        """One pass. An outage on the way ends it early and stands in the summary.
+
+        Raises:
+            LfkError: the store's audio root cannot be used at all.
+        """
+        begun = time.monotonic()
+        self.prepare()
+        self.scan()
+        self._files.finish()
+        self._files.summary.seconds = time.monotonic() - begun
+        return self._files.summary
+
+    def prepare(self) -> None:
+        """Confirm that the audio root is there; a store folder of this machine is made if it is missing."""
+        audio = self._job.roots.audio
+        try:
+            self._store.check(audio)
+        except BucketMissing:
+            if audio.scheme != "file":
+                raise
+            if not self._job.dry_run:
+                self._store.ensure(audio)
+
+    def scan(self) -> None:
+        """Offer everything that is in the folder now; ends early where nothing more is to be begun."""
+        walk = Scan(self._job.source, self._job.selection, own_folders(self._job.roots))
+        for item in walk:
+            if self._files.over:
+                break
+            if isinstance(item, Found):
+                self._files.offer(item)
+            else:
+                self._files.refuse(item)
+        self._files.summary.ignored = walk.ignored

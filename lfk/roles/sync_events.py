@@ -1,0 +1,81 @@
+"""What sync tells while it works, for whoever shows or counts it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from lfk.core.errors import LfkError
+from lfk.core.location import Location
+from lfk.core.messages import AudioReference
+
+
+class Outcome(str, Enum):
+    """What became of one file. In a dry run: what would have become of it."""
+
+    #: Uploaded, and its reference confirmed.
+    NEW = "new"
+    #: As new, over an older version of it.
+    CHANGED = "changed"
+    #: It was there already; a reference that was not known as confirmed was sent.
+    REFERRED = "referred"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class FileFound:
+    """One more file is to be looked at."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class BytesMoved:
+    """So many bytes more are done with (fewer, where a file begins again). Told from worker threads."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileDone:
+    """One file has come to its end for now."""
+
+    #: Path below the source folder, fit to be shown and written as UTF-8.
+    name: str
+    outcome: Outcome
+    size: int = 0
+    location: Location | None = None
+    reference: AudioReference | None = None
+    error: LfkError | None = None
+    #: Since it was found.
+    seconds: float = 0.0
+
+
+Event = FileFound | BytesMoved | FileDone
+
+
+@dataclass(slots=True)
+class Summary:
+    """What became of everything. ``size`` is the bytes of files that ended without a failure."""
+
+    counts: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    size: int = 0
+    seconds: float = 0.0
+    #: Files passed over: not media, hidden, or not selected.
+    ignored: int = 0
+    #: Files that were begun and not ended, because of a stop or an outage.
+    left: int = 0
+    #: What ended the pass early, if anything did.
+    outage: LfkError | None = None
+
+    @property
+    def failed(self) -> int:
+        """Files that need somebody's attention."""
+        return self.counts[Outcome.FAILED]
+
+    def add(self, done: FileDone) -> None:
+        """Count one file."""
+        self.counts[done.outcome] += 1
+        if done.error is None:
+            self.size += done.size

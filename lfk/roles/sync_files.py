@@ -1,0 +1,396 @@
+"""The way of one file through sync, many at a time, with one owner.
+
+For every file, in this order: placed by the layout, waited for until it has settled, looked at in the store,
+uploaded if need be, reference sent, reference confirmed, remembered. A failure at any step leaves the later ones
+undone, and the next pass does them. Whoever calls :meth:`FileSync.offer` and :meth:`FileSync.step` is the one owner
+of all state; worker threads only move bytes, and hand what they did back through a queue.
+
+An outage of store or broker ends everything at once instead of file by file: what is left is found again by the
+next scan, because the folder itself is the queue.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from lfk.core.addressing import Roots
+from lfk.core.errors import (
+    AudioEmpty,
+    BrokerFull,
+    BucketMissing,
+    ContentChanged,
+    Kind,
+    LfkError,
+    PreconditionFailed,
+    Unreachable,
+)
+from lfk.core.layout import Placed, check_prefix, place
+from lfk.core.location import Location
+from lfk.core.media_types import content_type
+from lfk.core.messages import AudioReference
+from lfk.core.patterns import Selection
+from lfk.core.request import Request
+from lfk.core.sync_plan import Action, Known, Stamp
+from lfk.roles.scan import Found, Misfit, stamp_of, unreadable
+from lfk.roles.sender import ReferenceSender
+from lfk.roles.source import shown
+from lfk.roles.sync_events import BytesMoved, Event, FileDone, FileFound, Outcome, Summary
+from lfk.roles.sync_state import SyncState
+from lfk.roles.uploader import Result, Stopped, Task, Uploader
+from lfk.stores.base import ObjectStore
+
+log = logging.getLogger(__name__)
+
+#: Files under way at a time, in whatever step: enough that uploads never wait for confirmations, and little memory.
+_OPEN_LIMIT = 256
+#: How often a file may be found changed, or its object replaced, before it is given up for this pass.
+_ATTEMPTS = 5
+#: The shortest wait before a changed file is looked at again, where no settle time is asked for.
+_RETRY_SECONDS = 0.05
+#: How long the owner sleeps at most before it looks whether it should stop.
+TICK_SECONDS = 0.2
+#: How long a full embedded broker may take to make room for the next reference; a hub frees some every few seconds.
+_FULL_SECONDS = 120.0
+#: How long confirmations are waited for once a pass is over early.
+_LAST_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class SyncJob:
+    """What is to be synced, and how. ``source`` is as :func:`lfk.roles.source.open_source` returns it."""
+
+    source: Path
+    roots: Roots
+    request: Request
+    #: Who uploads; see :func:`lfk.roles.source.source_identity`.
+    identity: str
+    layout: str = "approach"
+    prefix: str = ""
+    selection: Selection = field(default_factory=Selection)
+    transfers: int = 8
+    #: Seconds that a file must not have been modified.
+    settle: float = 1.0
+    dry_run: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    """One file under way."""
+
+    relative: str
+    path: Path
+    stamp: Stamp
+    placed: Placed
+    #: Identity of what is asked for it.
+    asked: str
+    begun: float
+    attempts: int = 0
+    moved: int = 0
+    #: It was offered again meanwhile.
+    again: bool = False
+    future: Future[None] | None = None
+    result: Result | None = None
+    reference: AudioReference | None = None
+
+
+class FileSync:
+    """See the module. :meth:`offer` files, :meth:`step` in between, :meth:`finish` what is open."""
+
+    def __init__(
+        self,
+        job: SyncJob,
+        store: ObjectStore,
+        sender: ReferenceSender | None,
+        state: SyncState,
+        report: Callable[[Event], None],
+        stop: threading.Event,
+    ) -> None:
+        """``sender`` may be None in a dry run. ``report`` is called from the owner and from worker threads.
+
+        Raises:
+            InvalidLocation: the prefix cannot be part of a key.
+        """
+        self._job = job
+        self._prefix = check_prefix(job.prefix)
+        self._sender = sender
+        self._state = state
+        self._report = report
+        self._stop = stop
+        self._request = job.request
+        self._uploader = Uploader(store, job.identity, lambda: self.over, dry_run=job.dry_run)
+        self._pool = ThreadPoolExecutor(max(1, job.transfers), thread_name_prefix="lfk-sync")
+        self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._open: dict[str, _Work] = {}
+        self._due: list[tuple[float, int, _Work]] = []
+        self._order = itertools.count()
+        self._moving = threading.Lock()
+        self._outage: LfkError | None = None
+        self.summary = Summary()
+
+    # --- for the owner
+
+    @property
+    def open(self) -> int:
+        """Files under way."""
+        return len(self._open)
+
+    @property
+    def outage(self) -> LfkError | None:
+        """What keeps anything from being done now."""
+        return self._outage
+
+    @property
+    def over(self) -> bool:
+        """Nothing new is to be begun: told to stop, or an outage."""
+        return self._stop.is_set() or self._outage is not None
+
+    def offer(self, found: Found, *, complete: bool = False) -> None:
+        """Take one file on; waits while too many are open. ``complete``: it is known to be closed, so no settling."""
+        while len(self._open) >= _OPEN_LIMIT and not self.over:
+            self.step(TICK_SECONDS)
+        if (under_way := self._open.get(found.relative)) is not None:
+            under_way.again = True
+            return
+        self._report(FileFound(found.stamp.size))
+        try:
+            placed = place(self._job.layout, found.relative, self._prefix, self._request, self._job.roots)
+        except LfkError as error:
+            self._end(FileDone(shown(found.relative), Outcome.FAILED, found.stamp.size, error=error))
+            return
+        asked = self._request.identity(placed.pair)
+        path = self._job.source / found.relative
+        work = _Work(found.relative, path, found.stamp, placed, asked, time.monotonic())
+        self._open[found.relative] = work
+        wait = 0.0 if complete else _unsettled(found.stamp, self._job.settle, time.time())
+        if wait > 0:
+            self._later(work, wait)
+        else:
+            self._begin(work)
+
+    def refuse(self, misfit: Misfit) -> None:
+        """Tell that something in the folder cannot be synced."""
+        self._end(FileDone(shown(misfit.relative), Outcome.FAILED, error=misfit.error))
+
+    def step(self, timeout: float) -> None:
+        """Do what is due and handle what workers and broker have told, waiting for it at most ``timeout`` seconds."""
+        now = time.monotonic()
+        while self._due and self._due[0][0] <= now:
+            self._resume(heapq.heappop(self._due)[2])
+        wait = min(timeout, self._due[0][0] - now) if self._due else timeout
+        try:
+            self._events.get(timeout=max(0.0, wait))()
+            while True:
+                self._events.get_nowait()()
+        except queue.Empty:
+            self._state.commit()
+
+    def finish(self) -> None:
+        """Handle everything that is open to its end; where it is over early, only what cannot be undone."""
+        while self._open and not self.over:
+            self.step(TICK_SECONDS)
+        if self._open:
+            self._abandon()
+        self._state.commit()
+        self.summary.outage = self._outage
+
+    def close(self) -> None:
+        """Let the worker threads go."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def recover(self) -> None:
+        """Forget an outage, so that work may be tried again."""
+        self._outage = None
+
+    # --- steps of one file, all on the owner's thread
+
+    def _later(self, work: _Work, seconds: float) -> None:
+        heapq.heappush(self._due, (time.monotonic() + seconds, next(self._order), work))
+
+    def _resume(self, work: _Work) -> None:
+        """Its wait is over: go on if it has not changed meanwhile."""
+        try:
+            stamp = stamp_of(work.path.stat())
+        except OSError as error:
+            self._fail(work, unreadable(error))
+        except LfkError as error:
+            self._fail(work, error)
+        else:
+            if stamp == work.stamp:
+                self._begin(work)
+            else:
+                work.stamp = stamp
+                self._changed(work)
+
+    def _changed(self, work: _Work) -> None:
+        work.attempts += 1
+        if work.attempts < _ATTEMPTS:
+            self._later(work, max(self._job.settle, _RETRY_SECONDS))
+        else:
+            self._fail(work, ContentChanged("it is still being written", hint="sync again once it is complete"))
+
+    def _begin(self, work: _Work) -> None:
+        if work.stamp.size == 0:
+            self._fail(work, AudioEmpty("the file is empty (0 bytes)"))
+            return
+        location = work.placed.address.location
+        known = self._state.get(work.relative)
+        if known is not None and known.location != str(location):
+            known = None
+        task = Task(work.path, work.stamp, location, known, work.asked)
+        work.future = self._pool.submit(self._perform, work, task)
+
+    def _perform(self, work: _Work, task: Task) -> None:
+        """On a worker thread."""
+        try:
+            result = self._uploader.process(task, lambda size: self._moved(work, size))
+        except Exception as error:  # noqa: BLE001 - it is raised again, or shown, by the owner
+            failure = error
+            self._events.put(lambda: self._broke(work, failure))
+        else:
+            self._events.put(lambda: self._worked(work, result))
+
+    def _moved(self, work: _Work, size: int) -> None:
+        with self._moving:
+            work.moved += size
+        self._report(BytesMoved(size))
+
+    def _broke(self, work: _Work, error: Exception) -> None:
+        if isinstance(error, Stopped):
+            self._drop(work)
+        elif isinstance(error, ContentChanged):
+            self._changed(work)
+        elif isinstance(error, PreconditionFailed) and work.attempts < _ATTEMPTS:
+            # Somebody else wrote that object meanwhile: looking again decides what that means.
+            work.attempts += 1
+            self._later(work, 0.0)
+        elif isinstance(error, OSError):
+            self._fail(work, unreadable(error))
+        elif isinstance(error, LfkError):
+            self._give_up(work, error)
+        else:
+            raise error
+
+    def _worked(self, work: _Work, result: Result) -> None:
+        work.result = result
+        if result.known is not None and not self._job.dry_run:
+            self._state.put(work.relative, result.known)
+        if result.decision.action is Action.SKIP or self._job.dry_run:
+            self._succeed(work)
+        elif result.known is not None:
+            self._refer(work, result.known)
+
+    def _refer(self, work: _Work, known: Known) -> None:
+        work.reference = self._request.reference(
+            work.placed.address,
+            work.placed.pair,
+            int(time.time() * 1000),
+            etag=known.etag,
+            version_id=known.version_id,
+            sha256=known.sha256,
+            size=known.stamp.size,
+            content_type=content_type(work.path.name),
+        )
+        try:
+            self._send(work, work.placed.address.location, work.reference)
+        except LfkError as error:
+            self._give_up(work, error)
+
+    def _send(self, work: _Work, location: Location, reference: AudioReference) -> None:
+        assert self._sender is not None, "only a dry run has no sender"  # noqa: S101 - states the constructor's rule
+        patience = time.monotonic() + _FULL_SECONDS
+        while True:
+            try:
+                self._sender.send(
+                    location, reference, lambda error: self._events.put(lambda: self._confirmed(work, error))
+                )
+            except BrokerFull:
+                if time.monotonic() > patience or self._stop.wait(TICK_SECONDS):
+                    raise
+                continue
+            return
+
+    def _confirmed(self, work: _Work, error: Exception | None) -> None:
+        if isinstance(error, LfkError):
+            self._give_up(work, error)
+        elif error is not None:
+            raise error
+        elif work.result is not None and work.result.known is not None:
+            self._state.put(work.relative, replace(work.result.known, confirmed=work.asked))
+            self._succeed(work)
+
+    # --- ends
+
+    def _succeed(self, work: _Work) -> None:
+        decision = work.result.decision if work.result is not None else None
+        if decision is None or decision.action is Action.SKIP:
+            outcome = Outcome.UNCHANGED
+        elif decision.action is Action.REFER:
+            outcome = Outcome.REFERRED
+        else:
+            outcome = Outcome.NEW if decision.replaces is None else Outcome.CHANGED
+        self._close(work, outcome, None)
+
+    def _give_up(self, work: _Work, error: LfkError) -> None:
+        """A failure of this file, or of everything."""
+        if isinstance(error, Unreachable | BucketMissing | BrokerFull) or error.kind is Kind.FATAL:
+            self._outage = self._outage or error
+            self._drop(work)
+        else:
+            self._fail(work, error)
+
+    def _fail(self, work: _Work, error: LfkError) -> None:
+        self._close(work, Outcome.FAILED, error)
+
+    def _close(self, work: _Work, outcome: Outcome, error: LfkError | None) -> None:
+        del self._open[work.relative]
+        if (missing := work.stamp.size - work.moved) != 0:
+            self._report(BytesMoved(missing))
+        seconds = time.monotonic() - work.begun
+        location = work.placed.address.location
+        self._end(FileDone(shown(work.relative), outcome, work.stamp.size, location, work.reference, error, seconds))
+        if work.again and not self.over:
+            self._offer_again(work)
+
+    def _offer_again(self, work: _Work) -> None:
+        try:
+            self.offer(Found(work.relative, stamp_of(work.path.stat())), complete=True)
+        except (OSError, LfkError):
+            log.info("%s has gone since it was synced", shown(work.relative))
+
+    def _end(self, done: FileDone) -> None:
+        self.summary.add(done)
+        self._report(done)
+
+    def _drop(self, work: _Work) -> None:
+        self.summary.left += 1
+        del self._open[work.relative]
+
+    def _abandon(self) -> None:
+        """The pass is over early: take back what has not begun, wait for the rest, briefly for confirmations."""
+        self._due.clear()
+        for work in list(self._open.values()):
+            if work.future is None or work.future.cancel():
+                self._drop(work)
+        patience = time.monotonic() + _LAST_SECONDS
+        while any(work.result is None for work in self._open.values()) or (self._open and time.monotonic() < patience):
+            self.step(TICK_SECONDS)
+            for _due, _order, work in self._due:
+                self._drop(work)
+            self._due.clear()
+        for work in list(self._open.values()):
+            self._drop(work)
+
+
+def _unsettled(stamp: Stamp, settle: float, now: float) -> float:
+    """Seconds until a file will have been unmodified for the settle time; a time to come counts as just now."""
+    age = max(0.0, now - stamp.modified / 1e9)
+    return max(0.0, settle - age)

@@ -1,0 +1,104 @@
+"""Sync: settings into the folder, the store, the sender and the memory of one."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lfk.core.errors import TopicMissing, UsageError
+from lfk.settings import Settings
+from lfk.stores.base import ObjectStore
+from lfk.wiring.broker import find_broker, real_broker, reference_sender
+from lfk.wiring.places import roots
+
+if TYPE_CHECKING:
+    from lfk.core.request import Request
+    from lfk.roles.sync import Synchroniser
+    from lfk.roles.sync_events import Event
+    from lfk.roles.sync_files import SyncJob
+
+
+def request(settings: Settings) -> Request:
+    """What LFK_APPROACH, LFK_MODEL and LFK_OPTIONS ask for.
+
+    Raises:
+        UnknownApproach, UnknownModel: not offered here.
+    """
+    from lfk.core.request import Request
+
+    return Request.make(settings.approach, settings.model, settings.options, roots(settings))
+
+
+def sync_job(settings: Settings, source: str) -> SyncJob:
+    """What is to be synced from the folder ``source`` (empty: SOURCE_FOLDER).
+
+    Raises:
+        UsageError: no folder is named, or it cannot be read.
+    """
+    from lfk.core.patterns import Selection
+    from lfk.roles.source import open_source, source_identity
+    from lfk.roles.sync_files import SyncJob
+
+    folder = source or settings.source
+    if not folder:
+        raise UsageError("no folder is named", hint="name the folder with the recordings, or set SOURCE_FOLDER")
+    opened = open_source(Path(folder))
+    return SyncJob(
+        source=opened,
+        roots=roots(settings),
+        request=request(settings),
+        identity=source_identity(settings.sync_source, socket.gethostname(), opened),
+        layout=settings.layout,
+        prefix=settings.prefix,
+        selection=Selection(settings.include, settings.exclude),
+        transfers=settings.transfers,
+        settle=settings.settle,
+        dry_run=settings.dry_run,
+    )
+
+
+@contextmanager
+def open_sync(
+    settings: Settings, job: SyncJob, store: ObjectStore, report: Callable[[Event], None], stop: threading.Event
+) -> Iterator[Synchroniser]:
+    """A synchroniser with a sender and a memory of its own, which go with the block.
+
+    Raises:
+        BrokerUnreachable, TopicMissing: references could not be sent, so nothing is begun.
+    """
+    from lfk.roles.sync import Synchroniser
+    from lfk.roles.sync_files import FileSync
+    from lfk.roles.sync_state import SyncState, state_file
+
+    with ExitStack() as stack:
+        sender = None
+        if not job.dry_run:
+            confirm_topic(settings, settings.topic_audio)
+            sender = reference_sender(settings, store, "sync")
+            stack.callback(sender.close)
+        home = Path(settings.state_home).expanduser()
+        state = SyncState(state_file(home, job.source, job.roots.audio))
+        stack.callback(state.close)
+        files = FileSync(job, store, sender, state, report, stop)
+        stack.callback(files.close)
+        yield Synchroniser(job, store, files)
+
+
+def confirm_topic(settings: Settings, topic: str) -> None:
+    """Make sure, before any work, that references can be sent to ``topic``; the embedded broker has every topic.
+
+    Raises:
+        BrokerUnreachable: the broker of BOOTSTRAP_SERVERS does not answer.
+        TopicMissing: it does not have the topic.
+    """
+    if settings.bootstrap and real_broker(settings).partitions(topic) == 0:
+        raise TopicMissing(f"there is no topic {topic} at {settings.bootstrap}")
+
+
+def references_wait(settings: Settings, store: ObjectStore) -> bool:
+    """Whether references go into the store's outbox now, as no embedded broker runs here."""
+    return not settings.bootstrap and find_broker(settings, store) is None
