@@ -25,7 +25,7 @@ class Task:
     stages: tuple[Stage, ...]
     #: The exact model (``tiny.en``), never a name from a message.
     model: str
-    #: Recognition options that have passed their limits, e.g. ``language``.
+    #: Options that have passed their limits (``JobOptions.values``), e.g. ``language``.
     options: Mapping[str, Any] = field(default_factory=dict)
     #: A folder of this job's own for intermediate files; the caller removes it.
     scratch: Path = Path()
@@ -55,22 +55,33 @@ class ModelIdentity:
 
 #: Called with the stage that runs and the part of the audio that is through, 0–1.
 StageProgress = Callable[[str, float], None]
+#: Called with the recognition as soon as it is there, so that it can be kept before later stages begin.
+Recognised = Callable[[Transcript], None]
 
 
 class Engine(Protocol):
     """One engine: not shared between threads while it runs a task."""
 
-    def run(self, task: Task, progress: StageProgress | None = None) -> Outcome:
+    @property
+    def ready(self) -> bool:
+        """It has started, loaded what it loads ahead, and would begin a task at once."""
+
+    def run(self, task: Task, progress: StageProgress | None = None, recognised: Recognised | None = None) -> Outcome:
         """Do one task.
+
+        A stage behind ``transcribe`` that fails costs the result nothing but that stage (and a warning), unless
+        ``task.options`` say ``on_stage_error: fail``.
 
         Raises:
             MediaError: the audio cannot be used.
             EngineError: the engine failed; it is fit for the next task all the same, restarted if need be.
             ModelMissing, ModelInvalid: the weights are not at hand.
+            InvalidOption: an option that the model or the audio rules out.
+            ScratchFull: no room for intermediate files.
         """
 
     def close(self) -> None:
-        """Stop the engine; within a few seconds, whatever it does."""
+        """Stop the engine; within a few seconds, whatever it does. A task that runs ends in EngineCrashed."""
 
 
 class EngineKind(Protocol):
