@@ -15,7 +15,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -236,10 +235,3 @@ def build_manifest(address: AudioAddress, audio: AudioVersion, result: StoredRes
         reused_stages=result.reused_stages,
         turns=turns,
     )
-
-
-def _relative_link(page: Location, audio: Location) -> str:
-    """The audio as seen from beside its transcript, where both are in one bucket or on one disk."""
-    if (page.scheme, page.bucket) != (audio.scheme, audio.bucket):
-        return ""
-    return posixpath.relpath(audio.key, posixpath.dirname(page.key) or ".")
