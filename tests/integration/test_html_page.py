@@ -273,3 +273,31 @@ def test_where_the_page_says_the_recording_is(browser: Browser, folder: Path) ->
     browser.open(f"{folder.as_uri()}/told.html")
     browser.wait(LOADED)
     assert browser.problems == []
+
+
+def test_reading_elsewhere_stops_the_page_from_following(browser: Browser, folder: Path) -> None:
+    browser.open(f"{folder.as_uri()}/diarisation.html#t=9.5")
+    browser.wait(f"{LOADED} && {PLAYING}.currentTime === 9.5")
+    browser.click("#play")
+    shown = "document.getElementById('follow').checkVisibility()"
+    browser.wait(f"!{PLAYING}.paused && !{shown}")
+    browser.evaluate("void dispatchEvent(new WheelEvent('wheel'))")
+    browser.wait(shown)
+    browser.click("#follow")
+    browser.wait(f"!{shown}")
+
+
+def test_a_video_shows_its_picture_and_a_sound_none(browser: Browser, folder: Path) -> None:
+    av = pytest.importorskip("av")
+    with av.open(str(folder / "picture.mp4"), "w") as made:
+        stream = made.add_stream("mpeg4" if "libx264" not in av.codecs_available else "libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(20):
+            made.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        made.mux(stream.encode())
+    browser.open(f"{folder.as_uri()}/diarisation.html#audio=picture.mp4")
+    browser.wait(LOADED)
+    assert browser.evaluate(f"{PLAYING}.checkVisibility()") is True
+    browser.open(f"{folder.as_uri()}/diarisation.html")
+    browser.wait(LOADED)
+    assert browser.evaluate(f"{PLAYING}.checkVisibility()") is False

@@ -48,6 +48,10 @@
   const named = `\u2068${main.dataset.title}\u2069`; // isolated: the name may run right to left
   const say = (text) => { $("say").textContent = text; };
 
+  const picture = (there) => {
+    media.hidden = !there;
+    document.body.classList.toggle("watching", there);
+  };
   let places = []; // where else to look
   const load = (url) => {
     player.classList.remove("waiting", "asked");
@@ -56,7 +60,7 @@
   };
   const missing = (text) => {
     player.classList.add("waiting");
-    media.hidden = true;
+    picture(false);
     say(text);
   };
   const open = (file) => {
@@ -71,7 +75,7 @@
     else missing(chosen ? "This browser cannot play that file." : `To listen, choose ${named} or drop it here.`);
   });
   media.addEventListener("loadedmetadata", () => {
-    media.hidden = media.videoWidth === 0;
+    picture(media.videoWidth > 0);
     seek.max = length();
     if (wanted) {
       media.currentTime = wanted.time;
