@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
 from lfk.core.errors import LfkError
-from lfk.core.printable import printable
+from lfk.core.printable import printable, without_controls
 
 
 class Bar(Protocol):
@@ -55,6 +55,16 @@ class Console:
         """As :meth:`result`, for what quiet leaves out."""
         if self.verbosity >= 0:
             self.result(kind, fields, text)
+
+    def document(self, kind: str, fields: Mapping[str, Any], text: str) -> None:
+        """A whole text: a field ``text`` for machines, exact where output is redirected, harmless on a terminal."""
+        if self.as_json:
+            self.result(kind, {**fields, "text": text}, "")
+            return
+        self._out.write(without_controls(text) if self._out.isatty() else text)
+        if not text.endswith("\n"):
+            self._out.write("\n")
+        self._out.flush()
 
     def say(self, text: str = "") -> None:
         """A line that only people need."""

@@ -1,4 +1,4 @@
-"""Hostile text made safe to show on one line of a terminal or a log."""
+"""Hostile text made safe to show on a terminal or in a log."""
 
 from __future__ import annotations
 
@@ -16,4 +16,17 @@ def printable(text: str, limit: int = 300) -> str:
     return "".join(
         char if unicodedata.category(char) not in _UNSAFE else char.encode("unicode_escape").decode("ascii")
         for char in cut
+    )
+
+
+def without_controls(text: str) -> str:
+    """A whole text for a terminal: as it is, but control characters other than line breaks and tabs escaped.
+
+    Unlike :func:`printable` it leaves the joiners and marks alone that many scripts are written with.
+    """
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text
+    return "".join(
+        char if char in "\n\t" or unicodedata.category(char) != "Cc" else char.encode("unicode_escape").decode("ascii")
+        for char in text
     )

@@ -14,6 +14,7 @@ from lfk.wiring.broker import (
 )
 from lfk.wiring.hubs import engine_kind, open_hub, rendering, worker_count
 from lfk.wiring.places import open_store, place, roots, store_root
+from lfk.wiring.reading import open_reader, prints_texts, read_announcements, reader_group
 from lfk.wiring.syncing import confirm_topic, open_sync, references_wait, request, sync_job
 
 __all__ = [
@@ -25,9 +26,13 @@ __all__ = [
     "find_broker",
     "kafka_config",
     "open_hub",
+    "open_reader",
     "open_store",
     "open_sync",
     "place",
+    "prints_texts",
+    "read_announcements",
+    "reader_group",
     "real_broker",
     "reference_sender",
     "references_wait",

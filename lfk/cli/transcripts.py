@@ -1,0 +1,99 @@
+"""Print, download or link what was transcribed, as it was announced.
+
+One pass reads the announcements up to now and commits nothing; --follow goes on with what comes. With --out the files
+are kept in a folder that mirrors the transcripts (and --follow keeps its place in a consumer group of its own, so
+that it can be stopped and started); with --links each file gets a link that works for a while; with --format alone
+the text itself is printed. Where no broker runs, what was transcribed is read from the store.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lfk.cli.console import Console
+from lfk.core.errors import ExitCode, LfkError
+from lfk.core.messages import Announcement
+from lfk.core.received import TranscriptFile
+from lfk.settings import Settings
+
+SETTINGS = ("output", "follow", "start_from", "format", "links", "link_seconds")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Nothing but settings."""
+
+
+def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
+    """Read announcements once, or until stopped."""
+    from lfk import wiring
+    from lfk.cli.signals import stop_on_signal
+
+    screen = _Screen(console, texts=wiring.prints_texts(settings))
+    with stop_on_signal() as stop:
+        store = wiring.open_store(settings)
+        with wiring.open_reader(settings, store, screen, stop) as reader:
+            wiring.read_announcements(settings, store, reader, stop)
+    count = reader.count
+    screen.summary(
+        f"{count.done} done, {count.failed} failed, {count.fetched} files fetched, "
+        f"{count.unchanged} there already, {count.problems} problems",
+        {
+            "done": count.done,
+            "failed": count.failed,
+            "fetched": count.fetched,
+            "unchanged": count.unchanged,
+            "problems": count.problems,
+        },
+    )
+    if stop.is_set() and not settings.follow:
+        return ExitCode.INTERRUPTED
+    return ExitCode.SOME_FAILED if count.problems else ExitCode.OK
+
+
+class _Screen:
+    """See :class:`lfk.roles.transcripts.Audience`."""
+
+    def __init__(self, console: Console, *, texts: bool) -> None:
+        """``texts``: the texts are the results, so that everything else may be quieted."""
+        self._console = console
+        self._texts = texts
+
+    def announced(self, announcement: Announcement) -> None:
+        from lfk.cli.answers import answer_line
+
+        show = self._console.note if self._texts else self._console.result
+        show("transcript", announcement.to_dict(), f"{answer_line(announcement)}{_where(announcement)}")
+
+    def collected(self, file: TranscriptFile, path: Path, *, changed: bool) -> None:
+        fields = {"format": file.form, "location": str(file.location), "path": str(path), "changed": changed}
+        self._console.note("file", fields, f"  {'wrote' if changed else 'is there:'} {path}")
+
+    def linked(self, file: TranscriptFile, link: str) -> None:
+        fields = {"format": file.form, "location": str(file.location), "link": link}
+        self._console.result("link", fields, f"  {file.form}  {link}")
+
+    def read(self, file: TranscriptFile, content: bytes) -> None:
+        fields = {"format": file.form, "location": str(file.location)}
+        self._console.document("text", fields, content.decode("utf-8", "replace"))
+
+    def problem(self, subject: str, error: LfkError) -> None:
+        self._console.error(error, subject)
+
+    def summary(self, text: str, fields: dict[str, int]) -> None:
+        """The last line; left out where the output is the texts."""
+        if not self._texts:
+            self._console.note("summary", fields, text)
+
+
+def _where(announcement: Announcement) -> str:
+    """``  s3://bucket/transcripts/…/x.wav.{txt,srt}``; files that lie elsewhere in full."""
+    by_base: dict[str, list[str]] = {}
+    for form, location in announcement.files.items():
+        suffix = f".{form}"
+        if location.endswith(suffix):
+            by_base.setdefault(location.removesuffix(suffix), []).append(form)
+        else:
+            by_base[location] = []
+    shown = (f"  {base}.{{{','.join(forms)}}}" if forms else f"  {base}" for base, forms in by_base.items())
+    return "".join(shown)
