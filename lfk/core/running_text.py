@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from lfk.core.printable import printable
 from lfk.core.transcript import Segment, Transcript, Word
@@ -192,11 +193,10 @@ def _with_times(words: list[Written], segment: Segment) -> list[Written]:
 
 def _shared(words: list[Written], begin: float, end: float) -> Iterator[Written]:
     widths = [max(1, columns(word.text)) for word in words]
-    passed = 0
-    for word, width in zip(words, widths, strict=True):
-        start = begin + (end - begin) * passed / sum(widths)
-        passed += width
-        yield replace(word, start=start, end=begin + (end - begin) * passed / sum(widths))
+    each = (end - begin) / max(1, sum(widths))
+    marks = [begin + each * passed for passed in accumulate(widths)]
+    for word, start, until in zip(words, [begin, *marks], marks, strict=False):
+        yield replace(word, start=start, end=until)
 
 
 def _with_speakers(words: list[Written], segment: Segment) -> Iterator[Written]:
