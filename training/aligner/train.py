@@ -35,8 +35,8 @@ _PHONE_TURN = 0.6
 _GRADIENT_NORM_MAX = 1.0
 _AVERAGE_DECAY = 0.998  # about the last 500 steps
 VALIDATION_UTTERANCES = 80
-VALIDATION_STEPS = 30
-_LOG_EVERY = 100  # steps
+VALIDATION_STEPS = 10
+_LOG_EVERY = 250  # steps
 # A checkpoint costs under a second; this much work is lost at most.
 CHECKPOINT_SECONDS = 180.0
 
@@ -187,6 +187,10 @@ class Trainer:
             part.load_state_dict(state[key])
         self._optimizer.load_state_dict(state["optimizer"])
         self._step, self._seconds = state["step"], state["seconds"]
+        lines = self._log.read_text(encoding="utf-8").splitlines(keepends=True)
+        self._log.write_text(
+            "".join(line for line in lines if json.loads(line)["step"] <= self._step), encoding="utf-8"
+        )
 
 
 def _labels(ids: PhoneIds, source: str) -> int:
