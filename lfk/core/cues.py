@@ -12,6 +12,7 @@ than overlap the one before it.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -40,6 +41,8 @@ _INSIDE_WORD = 4.0
 _TOO_SHORT = 1.5
 _SENTENCE_ENDS = frozenset(".!?…。！？؟।")
 _CLAUSE_ENDS = frozenset(",;:—–、，；：،؛")
+#: Mr. St. J. No.: a stop behind so short a capitalised word ends no sentence as a rule.
+_SHORT = re.compile(r"[^\W\d_]{1,3}\.")
 _CLOSERS = "\"'”’»)]」』）】"
 
 
@@ -163,10 +166,10 @@ def _cost(words: Sequence[Written], begin: int, end: int, width: int) -> float:
 
 
 def _break_cost(before: Written, after: Written) -> float:
-    mark = before.text.rstrip(_CLOSERS)[-1:]
-    if mark in _SENTENCE_ENDS and mark:
+    bare = before.text.rstrip(_CLOSERS)
+    if bare and bare[-1] in _SENTENCE_ENDS and not (bare[0].isupper() and _SHORT.fullmatch(bare)):
         return 0.0
-    if mark in _CLAUSE_ENDS and mark:
+    if bare and bare[-1] in _CLAUSE_ENDS:
         return _AT_CLAUSE
     return _AT_WORD if _may_part(before, after) else _INSIDE_WORD
 

@@ -59,6 +59,11 @@ def test_a_long_sentence_is_divided_evenly_and_at_marks(silence: float) -> None:
     ]
 
 
+def test_a_title_is_not_parted_from_its_name() -> None:
+    made = cues(Transcript("en", None, (say("Nobody in the whole of the house knew Mr. Dashwood as well as I.", 0.0),)))
+    assert [cue.lines for cue in made] == [("Nobody in the whole of the house", "knew Mr. Dashwood as well as I.")]
+
+
 def test_speakers_and_silences_part_cues() -> None:
     transcript = Transcript(
         "en", None, (say("Yes.", 1.0, "A"), say("No.", 1.5, "B"), say("Why?", 2.1, "B"), say("So.", 9.0, "B"))
