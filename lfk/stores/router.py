@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lfk.core.errors import ForbiddenLocation
 from lfk.core.location import Location
-from lfk.stores.base import Condition, IfMatch, ObjectInfo, ObjectStore, Progress
+from lfk.stores.base import Capabilities, Condition, IfMatch, ObjectInfo, ObjectStore, Progress
 
 
 class RoutingStore:
@@ -21,6 +21,9 @@ class RoutingStore:
 
     def ensure(self, prefix: Location) -> bool:
         return self._at(prefix).ensure(prefix)
+
+    def capabilities(self, prefix: Location) -> Capabilities:
+        return self._at(prefix).capabilities(prefix)
 
     def stat(self, location: Location) -> ObjectInfo:
         return self._at(location).stat(location)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lfk.brokers.base import Broker, Publisher, TopicPlan
 from lfk.core.addressing import Roots
-from lfk.core.errors import BrokerUnreachable, LfkError, ObjectMissing, UsageError
+from lfk.core.errors import BrokerUnreachable, BucketMissing, LfkError, ObjectMissing, UsageError
 from lfk.core.location import Location
 from lfk.roles.sender import ReferenceSender
 from lfk.settings import Settings
@@ -62,7 +62,7 @@ def find_broker(settings: Settings, store: ObjectStore) -> Broker | None:
         data, _info = store.read(broker_record(settings), limit=_BROKER_RECORD_LIMIT)
         record = json.loads(data)
         address, host = str(record["bootstrap"]), str(record["host"])
-    except ObjectMissing:
+    except (ObjectMissing, BucketMissing):
         return None
     except (ValueError, KeyError, TypeError):
         log.warning("%s is not readable; going on as if no embedded broker ran", broker_record(settings))
@@ -137,6 +137,10 @@ def running_broker(settings: Settings, store: ObjectStore) -> Iterator[Broker]:
     from lfk.brokers.embedded import MockCluster
 
     where = roots(settings)
+    for place in (store_root(settings), where.audio, where.transcripts):
+        # Whoever starts a single-machine service means its folders to be there.
+        if place.scheme == "file":
+            store.ensure(place)
     cluster = MockCluster()
     broker = _embedded(settings, cluster.address)
     stop = threading.Event()
@@ -144,6 +148,7 @@ def running_broker(settings: Settings, store: ObjectStore) -> Iterator[Broker]:
         target=_keep_fed, args=(settings, store, where, broker, stop), name="lfk-broker-keeper", daemon=True
     )
     try:
+        broker.ensure_topics(topic_plans(settings))
         announce_broker(settings, store, cluster.address)
         keeper.start()
         yield broker

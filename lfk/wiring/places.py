@@ -51,6 +51,9 @@ def open_store(settings: Settings) -> ObjectStore:
     s3 = _s3(settings) if any(spot.scheme == "s3" for spot in places) else None
     routes: list[tuple[Location, ObjectStore]] = []
     for spot in places:
+        if any(other != spot and other.contains(spot) for other in places):
+            # The store of the outer place serves it too, with one memory of what it wrote.
+            continue
         if spot.scheme == "s3" and s3 is not None:
             routes.append((Location("s3", spot.bucket, ""), s3))
         else:
