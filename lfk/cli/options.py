@@ -6,8 +6,6 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from lfk.settings import parse_value, specs
-
 
 class _Collect(argparse.Action):
     """Gathers the pairs of every ``--option`` into one mapping, under the name of the setting."""
@@ -19,11 +17,11 @@ class _Collect(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        try:
-            pairs = parse_value(specs()[self.dest], str(values))
-        except ValueError as error:
-            parser.error(f"{option_string}: {values!r}: {error}")
-        setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), **pairs})
+        # One pair each, so that a value may hold commas (formats=txt,srt).
+        name, equals, value = str(values).partition("=")
+        if not (name.strip() and equals and value.strip()):
+            parser.error(f"{option_string}: {values!r}: expected name=value")
+        setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), name.strip(): value.strip()})
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:

@@ -9,10 +9,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lfk.core.errors import TopicMissing, UsageError
+from lfk.core.errors import RejectedReference, TopicMissing, UsageError
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
 from lfk.wiring.broker import find_broker, real_broker, reference_sender
+from lfk.wiring.hubs import rendering
 from lfk.wiring.places import roots
 
 if TYPE_CHECKING:
@@ -26,11 +27,16 @@ def request(settings: Settings) -> Request:
     """What LFK_APPROACH, LFK_MODEL and LFK_OPTIONS ask for.
 
     Raises:
-        UnknownApproach, UnknownModel: not offered here.
+        UsageError: not offered here.
     """
+    from lfk.core.options import parse_options
     from lfk.core.request import Request
 
-    return Request.make(settings.approach, settings.model, settings.options, roots(settings))
+    try:
+        parse_options(settings.options, None, rendering(settings))
+        return Request.make(settings.approach, settings.model, settings.options, roots(settings))
+    except RejectedReference as error:
+        raise UsageError(error.message, hint=error.hint) from error
 
 
 def sync_job(settings: Settings, source: str) -> SyncJob:
