@@ -6,6 +6,7 @@ import logging
 import socket
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -25,7 +26,7 @@ from lfk.brokers.base import Delivered, GroupListener, Partition, TopicPlan, Top
 from lfk.brokers.kafka_errors import kafka_border, mapped
 from lfk.brokers.kafka_member import KafkaMember, delivered, start_transactions
 from lfk.brokers.kafka_publisher import KafkaPublisher
-from lfk.core.errors import BrokerUnreachable, TopicMissing
+from lfk.core.errors import BrokerDenied, BrokerUnreachable, TopicMissing
 
 log = logging.getLogger(__name__)
 
@@ -163,11 +164,7 @@ class KafkaBroker:
             asked = self._admin.describe_configs(
                 [ConfigResource(RESOURCE_TOPIC, name) for name in counts], request_timeout=REQUEST_SECONDS
             )
-            configs = {resource.name: future.result() for resource, future in asked.items()}
-        return {
-            name: TopicState(count, {key: entry.value for key, entry in configs[name].items()})
-            for name, count in counts.items()
-        }
+        return {resource.name: TopicState(counts[resource.name], _config(future)) for resource, future in asked.items()}
 
     def settles_atomically(self) -> bool:
         if self._transactional:
@@ -229,3 +226,14 @@ class KafkaBroker:
             yield consumer
         finally:
             consumer.close()
+
+
+def _config(future: Future[Mapping[str, Any]]) -> Mapping[str, str]:
+    """A topic's configuration; nothing where the credentials may not read it."""
+    try:
+        with kafka_border("describing topics"):
+            return {name: entry.value for name, entry in future.result(REQUEST_SECONDS).items()}
+    except TimeoutError as exception:
+        raise BrokerUnreachable(f"describing topics: no answer in {REQUEST_SECONDS:.0f} s") from exception
+    except BrokerDenied:
+        return {}

@@ -24,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Nothing but settings."""
 
 
-def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
+def run(_arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
     """Read announcements once, or until stopped."""
     from lfk import wiring
     from lfk.cli.signals import stop_on_signal

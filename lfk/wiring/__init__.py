@@ -1,5 +1,6 @@
 """Turns settings into stores, brokers, engines and roles. The only place that names concrete classes."""
 
+from lfk.wiring.admin import init_steps
 from lfk.wiring.broker import (
     announce_broker,
     broker_record,
@@ -12,6 +13,7 @@ from lfk.wiring.broker import (
     topic_plans,
     withdraw_broker,
 )
+from lfk.wiring.doctor import doctor_looks, shown_settings
 from lfk.wiring.hubs import engine_kind, open_hub, rendering, worker_count
 from lfk.wiring.places import open_store, place, roots, store_root
 from lfk.wiring.reading import open_reader, prints_texts, read_announcements, reader_group
@@ -22,8 +24,10 @@ __all__ = [
     "broker_record",
     "codec",
     "confirm_topic",
+    "doctor_looks",
     "engine_kind",
     "find_broker",
+    "init_steps",
     "kafka_config",
     "open_hub",
     "open_reader",
@@ -40,6 +44,7 @@ __all__ = [
     "request",
     "roots",
     "running_broker",
+    "shown_settings",
     "store_root",
     "sync_job",
     "topic_plans",

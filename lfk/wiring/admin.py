@@ -1,0 +1,39 @@
+"""What `init` makes, in the order in which it makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lfk.core.errors import UsageError
+from lfk.settings import Settings
+from lfk.wiring.broker import real_broker, topic_plans
+from lfk.wiring.places import open_store, roots, store_root
+
+if TYPE_CHECKING:
+    from lfk.roles.admin import Step
+
+
+def init_steps(settings: Settings, source: str | None) -> Iterator[Step]:
+    """Make everything, step by step. ``source``: None for no source folders, empty for those of SOURCE_FOLDER.
+
+    Raises:
+        UsageError: before anything is made, where the settings cannot be used.
+    """
+    from lfk.roles.admin import SOURCE_MODELS, make_places, make_source_folders, make_topics
+
+    folder = settings.source if source == "" else source
+    if folder == "":
+        raise UsageError(
+            "there is no folder to make source folders in", hint="name it behind --source, or set SOURCE_FOLDER"
+        )
+    where = roots(settings)
+    store = open_store(settings)
+    places = (store_root(settings), where.audio, where.transcripts)
+    yield from make_places(store, places, dry_run=settings.dry_run)
+    if settings.bootstrap:
+        yield from make_topics(real_broker(settings), topic_plans(settings), dry_run=settings.dry_run)
+    if folder is not None:
+        models = settings.models or SOURCE_MODELS
+        yield from make_source_folders(Path(folder).expanduser(), models, dry_run=settings.dry_run)

@@ -1,0 +1,118 @@
+"""What the doctor shows of the settings, and what it looks at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lfk.brokers.base import Broker
+from lfk.environment import KAFKA_PREFIX
+from lfk.settings import Settings, specs
+from lfk.wiring.broker import codec, find_broker, topic_plans
+from lfk.wiring.hubs import engine_kind, rendering, worker_count
+from lfk.wiring.places import open_store, roots, store_root
+
+if TYPE_CHECKING:
+    from lfk.roles.doctor import Check, Look
+    from lfk.stores.base import ObjectStore
+
+MASK = "****"
+#: Of librdkafka's settings those that hold secrets (`sasl.password`, `ssl.key.pem`, `sasl.oauthbearer.config`, …).
+_SECRET_NAMES = re.compile(r"password|secret|pem$|token|jaas|oauthbearer\.config")
+#: User and password in an address.
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A setting as it may be shown."""
+
+    name: str
+    value: str
+    source: str
+    group: str
+
+
+def shown_settings(settings: Settings) -> Iterator[Shown]:
+    """Every setting in force, secrets masked; what is passed on to librdkafka comes last."""
+    for field, spec in specs().items():
+        value = _text(getattr(settings, field))
+        masked = MASK if spec.secret and value else _CREDENTIALS.sub(f"{MASK}@", value)
+        yield Shown(spec.env, masked, settings.sources.get(spec.env, "default"), spec.group)
+    for name, value in settings.kafka.items():
+        masked = MASK if _SECRET_NAMES.search(name) else value
+        yield Shown(f"{KAFKA_PREFIX}{name.replace('.', '_').upper()}", masked, "environment or .env", "broker")
+
+
+def doctor_looks(settings: Settings) -> Mapping[str, Look]:
+    """What to look at, in order; each look opens what it needs, so that one which cannot does not stop the others."""
+    from lfk.roles import doctor
+
+    store = cache(lambda: open_store(settings))
+    scratch = Path(settings.scratch) if settings.scratch else None
+    looks: dict[str, Look] = {
+        "settings": partial(_look_at_settings, settings),
+        "store": lambda: doctor.look_at_place(store(), store_root(settings)),
+        "audio": lambda: doctor.look_at_place(store(), roots(settings).audio),
+        "transcripts": lambda: doctor.look_at_place(store(), roots(settings).transcripts),
+        "writing": lambda: doctor.look_at_writing(store(), roots(settings).records),
+        "broker": lambda: _look_at_broker(settings, store()),
+        "engine": lambda: _look_at_engine(settings),
+        "ffmpeg": doctor.look_for_ffmpeg,
+        "gpu": lambda: doctor.look_for_gpu(settings.device),
+        "scratch": lambda: doctor.look_at_scratch(scratch, settings.scratch_bytes),
+    }
+    return looks
+
+
+def _look_at_settings(settings: Settings) -> Iterator[Check]:
+    from lfk.roles.doctor import Check, Verdict
+
+    for warning in settings.warnings:
+        yield Check("settings", Verdict.WARN, warning, "correct or remove it")
+    # Each of these refuses what it cannot use.
+    roots(settings)
+    codec(settings)
+    rendering(settings)
+    yield Check("settings", Verdict.OK, f"{len(specs())} settings can be used as they are")
+
+
+def _look_at_broker(settings: Settings, store: ObjectStore) -> Iterator[Check]:
+    from lfk.roles import doctor
+
+    broker: Broker | None = find_broker(settings, store)
+    if broker is None:
+        text = "no embedded broker runs on this store; references wait in its outbox"
+        yield doctor.Check("broker", doctor.Verdict.OK, text, "start `lfk up` or `lfk hub`, or set BOOTSTRAP_SERVERS")
+        return
+    yield from doctor.look_at_broker(broker)
+    if settings.bootstrap:
+        yield from doctor.look_at_topics(broker, topic_plans(settings), worker_count(settings))
+        yield from doctor.look_at_transactions(broker)
+
+
+def _look_at_engine(settings: Settings) -> Iterator[Check]:
+    from lfk.roles import doctor
+
+    if settings.engine == "whisperx":
+        found = list(doctor.look_for_module("whisperx", "hub"))
+        yield from found
+        if any(check.verdict is not doctor.Verdict.OK for check in found):
+            return
+    catalogue = roots(settings).catalogue
+    exact = catalogue.served_by[catalogue.require(settings.default_model)]
+    yield from doctor.look_at_engine(engine_kind(settings), exact, settings.model_fallbacks.get(exact))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={text}" for name, text in value.items())
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value)
