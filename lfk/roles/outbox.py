@@ -58,12 +58,12 @@ def outbox_folder(records: Location) -> Location:
     return Location(records.scheme, records.bucket, f"{records.as_prefix().key}outbox/")
 
 
-def drain(store: ObjectStore, records: Location, publisher: Publisher) -> int:
-    """Publish everything that waits, oldest first; returns how many were confirmed and removed.
+def drain(store: ObjectStore, records: Location, publisher: Publisher) -> set[str]:
+    """Publish everything that waits, oldest first; returns the record keys (audio locations) of what was sent.
 
     Stops early, without an error, where the broker is full: the rest waits for the next drain.
     """
-    drained = 0
+    drained: set[str] = set()
     for info in store.list(outbox_folder(records)):
         if not info.location.key.endswith(".json"):
             continue
@@ -78,7 +78,7 @@ def drain(store: ObjectStore, records: Location, publisher: Publisher) -> int:
             log.warning("the outbox waits: %s", failure)
             break
         store.delete(info.location)
-        drained += 1
+        drained.add((record.key or b"").decode("utf-8", "replace"))
     return drained
 
 

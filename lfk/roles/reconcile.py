@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from lfk.core.addressing import AudioAddress, Roots, collision_key, resolve
-from lfk.core.errors import LfkError, RejectedReference
+from lfk.core.errors import BrokerFull, LfkError, RejectedReference
 from lfk.core.formats import MANIFEST
 from lfk.core.location import Location
 from lfk.core.media_types import is_media
@@ -50,13 +50,37 @@ def outstanding(store: ObjectStore, roots: Roots) -> Iterator[tuple[ObjectInfo, 
             yield info, address
 
 
-def send_outstanding(store: ObjectStore, roots: Roots, sender: ReferenceSender) -> int:
-    """Send a reference for everything outstanding; returns how many were confirmed.
+class Reconciler:
+    """Sends a reference for everything outstanding, as far as the broker has room, then goes on from there."""
 
-    Stops early, without an error, where the broker is full: what is left comes with the next reconcile.
-    """
-    confirmed: list[Exception | None] = []
-    for info, _address in outstanding(store, roots):
+    def __init__(self, store: ObjectStore, roots: Roots, sender: ReferenceSender, known: Set[str]) -> None:
+        """``known``: audio locations whose references are on their way already."""
+        self._left = (info for info, _address in outstanding(store, roots) if str(info.location) not in known)
+        self._next: ObjectInfo | None = None
+        self._sender = sender
+        self.sent = 0
+        self.done = False
+
+    def step(self) -> None:
+        """Send until all is sent (``done``) or the broker is full.
+
+        Raises:
+            Unreachable: the store or the broker; what is left comes with the next step.
+        """
+        while not self.done:
+            self._next = self._next or next(self._left, None)
+            if self._next is None:
+                self.done = True
+                return
+            try:
+                self._send(self._next)
+            except BrokerFull as error:
+                log.info("reconciling goes on later: %s", error)
+                return
+            self._next = None
+            self.sent += 1
+
+    def _send(self, info: ObjectInfo) -> None:
         reference = AudioReference(
             path_to_audio=str(info.location),
             timestamp=int(time.time() * 1000),
@@ -64,13 +88,12 @@ def send_outstanding(store: ObjectStore, roots: Roots, sender: ReferenceSender) 
             version_id=info.version_id,
             size=info.size,
         )
-        try:
-            sender.send(info.location, reference, confirmed.append)
-        except LfkError as error:
-            log.warning("reconciling pauses: %s", error)
-            break
-    sender.flush(30.0)
-    return sum(error is None for error in confirmed)
+
+        def confirmed(error: Exception | None) -> None:
+            if error is not None:
+                log.warning("%s waits for the next reconcile: %s", info.location, error)
+
+        self._sender.send(info.location, reference, confirmed)
 
 
 def _is_ours(location: Location, roots: Roots) -> bool:

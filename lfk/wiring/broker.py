@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lfk.brokers.base import Broker, Publisher, TopicPlan
@@ -24,6 +24,7 @@ from lfk.wiring.places import roots, store_root
 if TYPE_CHECKING:
     from lfk.brokers.codec import Codec
     from lfk.brokers.embedded import EmbeddedBroker
+    from lfk.roles.reconcile import Reconciler
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +136,8 @@ def running_broker(settings: Settings, store: ObjectStore) -> Iterator[Broker]:
         yield found
         return
     from lfk.brokers.embedded import MockCluster
+    from lfk.roles.outbox import drain
+    from lfk.roles.reconcile import Reconciler
 
     where = roots(settings)
     for place in (store_root(settings), where.audio, where.transcripts):
@@ -143,46 +146,41 @@ def running_broker(settings: Settings, store: ObjectStore) -> Iterator[Broker]:
             store.ensure(place)
     cluster = MockCluster()
     broker = _embedded(settings, cluster.address)
-    stop = threading.Event()
-    keeper = threading.Thread(
-        target=_keep_fed, args=(settings, store, where, broker, stop), name="lfk-broker-keeper", daemon=True
-    )
-    try:
+    with ExitStack() as stack:
+        stack.callback(cluster.close)
         broker.ensure_topics(topic_plans(settings))
         announce_broker(settings, store, cluster.address)
+        stack.callback(withdraw_broker, settings, store)
+        publisher = broker.publisher()
+        stack.callback(publisher.close)
+        sender = ReferenceSender(broker.publisher(), codec(settings), settings.topic_audio, "lfk/reconcile")
+        stack.callback(sender.close)
+        known = drain(store, where.records, publisher)
+        reconciler = Reconciler(store, where, sender, known)
+        reconciler.step()
+        log.info("took over %d references from the outbox and %d from the store", len(known), reconciler.sent)
+        stop = threading.Event()
+        keeper = threading.Thread(
+            target=_keep_fed, args=(store, where, publisher, reconciler, stop), name="lfk-broker-keeper", daemon=True
+        )
         keeper.start()
+        stack.callback(keeper.join, _KEEPER_SECONDS)
+        stack.callback(stop.set)
         yield broker
-    finally:
-        stop.set()
-        withdraw_broker(settings, store)
-        if keeper.is_alive():
-            keeper.join(_KEEPER_SECONDS)
-        cluster.close()
 
 
-def _keep_fed(settings: Settings, store: ObjectStore, where: Roots, broker: Broker, stop: threading.Event) -> None:
-    """Reconcile once, then drain the outbox again and again."""
+def _keep_fed(
+    store: ObjectStore, where: Roots, publisher: Publisher, reconciler: Reconciler, stop: threading.Event
+) -> None:
+    """Drain the outbox again and again, and go on with the reconcile while there is something left of it."""
     from lfk.roles.outbox import drain
-    from lfk.roles.reconcile import send_outstanding
 
-    sender = ReferenceSender(broker.publisher(), codec(settings), settings.topic_audio, "lfk/reconcile")
-    publisher = broker.publisher()
-    reconciled = False
-    try:
-        while True:
-            try:
-                drain(store, where.records, publisher)
-                if not reconciled:
-                    count = send_outstanding(store, where, sender)
-                    reconciled = True
-                    log.info("reconciled with the store: %d references sent", count)
-            except LfkError as error:
-                log.warning("the outbox is looked at again in %.0f s: %s", _KEEPER_SECONDS, error)
-            if stop.wait(_KEEPER_SECONDS):
-                return
-    finally:
-        sender.close()
-        publisher.close()
+    while not stop.wait(_KEEPER_SECONDS):
+        try:
+            drain(store, where.records, publisher)
+            reconciler.step()
+        except LfkError as error:
+            log.warning("the outbox is looked at again in %.0f s: %s", _KEEPER_SECONDS, error)
 
 
 def codec(settings: Settings) -> Codec:
