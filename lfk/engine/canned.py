@@ -18,6 +18,7 @@ from lfk.core.errors import EngineCrashed
 from lfk.core.languages import MULTI
 from lfk.core.transcript import Segment, Transcript, Turn, Word
 from lfk.engine.base import ModelIdentity, Outcome, Recognised, StageProgress, Task
+from lfk.engine.reporting import ChildEngine, Report
 
 _LEXICON = """
     amber basil cedar delta ember fjord grove harbor indigo juniper kelp lagoon meadow nectar orchid pebble quartz
@@ -47,7 +48,7 @@ class CannedKind:
 
 
 class CannedEngine:
-    """Waits, then answers. Needs no process of its own, and works in one all the same (:func:`build`)."""
+    """Waits, then answers. Needs no process of its own; :func:`build` makes one for a child, to rehearse crashes."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -91,9 +92,25 @@ class CannedEngine:
         return time.monotonic() - started
 
 
-def build(config: Mapping[str, Any]) -> CannedEngine:
+class _InChild:
+    """The same engine behind a child's pipes."""
+
+    def __init__(self, engine: CannedEngine) -> None:
+        self._engine = engine
+
+    def run(self, task: Task, report: Report) -> Outcome:
+        """See :class:`lfk.engine.reporting.ChildEngine`."""
+        report.audio_is((task.recognised or _recognise(task)).duration or 0.0)
+
+        def recognised(found: Transcript) -> None:
+            report.checkpoint(Outcome(found, {}, provenance(task), (), found))
+
+        return self._engine.run(task, report.progress, recognised)
+
+
+def build(config: Mapping[str, Any]) -> ChildEngine:
     """The engine for a child process; ``config`` may hold ``seconds``."""
-    return CannedEngine(float(config.get("seconds", 0.0)))
+    return _InChild(CannedEngine(float(config.get("seconds", 0.0))))
 
 
 def provenance(task: Task) -> dict[str, Any]:

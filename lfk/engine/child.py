@@ -1,0 +1,162 @@
+"""The child's side of an engine in a process of its own: ``python -m lfk.engine.child``.
+
+Started by :mod:`lfk.engine.process` alone. Talks over two pipes whose numbers it is given, as libraries print to
+stdout. Its engine is named by the arguments, never by a message. It ends when its parent does: by the end of the
+command pipe, and on Linux by a signal, should native code keep Python from seeing that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import errno
+import faulthandler
+import importlib
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lfk.core.errors import EngineOutOfMemory, EngineUnavailable, LfkError, ScratchFull, StageFailed
+from lfk.engine.base import Outcome
+from lfk.engine.reporting import ChildEngine
+from lfk.engine.wire import Message, Unpacker, error_to_dict, outcome_to_dict, pack, task_from_dict, write_all
+
+log = logging.getLogger(__name__)
+
+#: Progress is news for people; a few times a second is enough.
+_PROGRESS_SECONDS = 0.25
+#: <linux/prctl.h>: a signal for this process when the thread that started it ends.
+_PR_SET_PDEATHSIG = 1
+#: Where memory runs out, the kernel is to take an engine rather than the hub.
+_OOM_SCORE = "500"
+_READ_BYTES = 1 << 16
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class Answers:
+    """The pipe to the parent; implements :class:`lfk.engine.reporting.Report`."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._stage = ""
+        self._told = 0.0
+
+    def send(self, kind: str, **values: Any) -> None:
+        """One message; without a parent there is nothing left to do."""
+        try:
+            write_all(self._fd, pack({"type": kind, **values}))
+        except BrokenPipeError:
+            os._exit(1)
+
+    def progress(self, stage: str, part: float) -> None:
+        """Thinned out, except where a stage begins or ends."""
+        now = time.monotonic()
+        if stage != self._stage or part >= 1.0 or now - self._told >= _PROGRESS_SECONDS:
+            self._stage, self._told = stage, now
+            self.send("progress", stage=stage, part=round(min(1.0, max(0.0, part)), 4))
+
+    def audio_is(self, seconds: float) -> None:
+        """See Report."""
+        self.send("audio", seconds=seconds)
+
+    def model_loads(self) -> None:
+        """See Report."""
+        self.send("loading")
+
+    def checkpoint(self, outcome: Outcome) -> None:
+        """See Report."""
+        self.send("checkpoint", outcome=outcome_to_dict(outcome))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run until the parent closes the command pipe."""
+    parser = argparse.ArgumentParser(prog="python -m lfk.engine.child")
+    parser.add_argument("--engine", required=True, help="MODULE:FUNCTION that builds the engine from its config")
+    parser.add_argument("--parent", required=True, type=int, help="process id of the hub")
+    parser.add_argument("--commands", required=True, type=int, help="file descriptor to read")
+    parser.add_argument("--answers", required=True, type=int, help="file descriptor to write")
+    arguments = parser.parse_args(argv)
+    _die_with(arguments.parent)
+    # The terminal's interrupt is the parent's to decide about.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable()
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    answers = Answers(arguments.answers)
+    commands: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(arguments.commands, commands), daemon=True).start()
+    try:
+        engine = _guarded(lambda: _build(arguments.engine, commands.get()["config"]))
+    except LfkError as error:
+        answers.send("error", error=error_to_dict(error), unfit=True)
+        return 1
+    answers.send("ready")
+    while True:
+        _serve(engine, commands.get(), answers)
+
+
+def _serve(engine: ChildEngine, command: Message, answers: Answers) -> None:
+    try:
+        outcome = _guarded(lambda: engine.run(task_from_dict(command["task"]), answers))
+    except LfkError as error:
+        # What was not foreseen may have left the engine or its device in any state.
+        unfit = isinstance(error, EngineOutOfMemory | StageFailed)
+        answers.send("error", error=error_to_dict(error), unfit=unfit)
+    else:
+        answers.send("result", outcome=outcome_to_dict(outcome))
+
+
+def _guarded(work: Callable[[], Any]) -> Any:
+    """``work`` with everything that it raises typed."""
+    try:
+        return work()
+    except LfkError:
+        raise
+    except MemoryError as error:
+        raise EngineOutOfMemory("the engine has no memory left") from error
+    except ImportError as error:
+        log.exception("an import failed")
+        raise EngineUnavailable(f"the speech engine is not installed completely: {error}") from error
+    except OSError as error:
+        log.exception("the engine failed")
+        if error.errno in _NO_ROOM:
+            raise ScratchFull("no room for the decoded audio") from error
+        raise StageFailed(f"{type(error).__name__}: {error.strerror}") from error
+    except Exception as error:
+        log.exception("the engine failed")
+        raise StageFailed(f"{type(error).__name__}: {error}") from error
+
+
+def _build(path: str, config: Message) -> Any:
+    module, _, function = path.partition(":")
+    return getattr(importlib.import_module(module), function)(config)
+
+
+def _listen(fd: int, commands: queue.SimpleQueue[Message]) -> None:
+    """Every command into the queue; the end of the pipe is the end of this process, whatever it does."""
+    unpacker = Unpacker()
+    while data := os.read(fd, _READ_BYTES):
+        for message in unpacker.feed(data):
+            commands.put(message)
+    os._exit(0)
+
+
+def _die_with(parent: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        # Not allowed in some containers, where it does not matter either.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,283 @@
+"""An engine in a child process: started, fed, held to its limits, and replaced when it dies or has grown old.
+
+The hub imports no speech library and survives whatever these do. A task is ended by what it asked for, by an error
+of the engine, or by this side: too long, too much memory, or dead. In the last three cases the child's whole process
+group is killed and another child starts while the caller goes on; the task ends in a typed error, or, if a
+recognition is there already and the job did not say otherwise, in what was found so far with a warning.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lfk.core.errors import (
+    EngineCrashed,
+    EngineError,
+    EngineOutOfMemory,
+    EngineTimeout,
+    EngineUnavailable,
+    LfkError,
+)
+from lfk.engine.base import Outcome, Recognised, StageProgress, Task
+from lfk.engine.child_process import ChildGone, ChildProcess, Launch
+from lfk.engine.limits import Allowance, EngineLimits
+from lfk.engine.wire import Message, error_from_dict, outcome_from_dict, task_to_dict
+
+log = logging.getLogger(__name__)
+
+#: How often memory and time are looked at while a task runs.
+_WATCH_SECONDS = 0.25
+#: Children that may fail to start, one after another, before this machine is said to have no engine.
+_START_ATTEMPTS = 3
+#: What of a crash's last words goes into an error, and so into an announcement.
+_LAST_WORDS = 600
+
+
+class ProcessEngine:
+    """See the module. One task at a time; :meth:`close` may be called from any thread."""
+
+    def __init__(self, launch: Launch, limits: EngineLimits) -> None:
+        """Start the first child; it loads while the caller goes on.
+
+        Raises:
+            EngineUnavailable: no process can be started at all.
+        """
+        self._launch = launch
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._closed = False
+        self._jobs = 0
+        self._child = self._spawn()
+
+    @property
+    def ready(self) -> bool:
+        """Its child has loaded."""
+        return not self._closed and self._child.ready.is_set()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the present child."""
+        return self._child.pid
+
+    def run(self, task: Task, progress: StageProgress | None = None, recognised: Recognised | None = None) -> Outcome:
+        """See :class:`lfk.engine.base.Engine`."""
+        child = self._begin(task)
+        errand = _Errand(child, task, self._limits, progress, recognised)
+        try:
+            outcome = errand.follow(self._stopped)
+        except _Refused as refused:
+            if refused.unfit:
+                self._replace()
+            raise refused.error from None
+        except EngineError as error:
+            self._replace()
+            if self._closed or errand.kept is None or task.options.get("on_stage_error") == "fail":
+                raise
+            log.warning("%s failed, what was found before is kept: %s", errand.stage, error)
+            return _degraded(errand.kept, errand.stage, error)
+        except BaseException:
+            # A callback failed, or the thread is being stopped: the child still works for nobody.
+            self._replace()
+            raise
+        self._jobs += 1
+        self._recycle()
+        return outcome
+
+    def close(self) -> None:
+        """Kill the child, whatever it does."""
+        with self._lock:
+            self._closed = True
+            child = self._child
+        child.kill()
+
+    def _stopped(self) -> bool:
+        return self._closed
+
+    def _begin(self, task: Task) -> ChildProcess:
+        """A child that has taken the task.
+
+        Raises:
+            EngineUnavailable: none comes up.
+            EngineCrashed: the engine is closed.
+        """
+        message = {"type": "run", "task": task_to_dict(task)}
+        problem: LfkError = EngineCrashed("the engine did not start")
+        for _attempt in range(_START_ATTEMPTS):
+            child = self._child
+            try:
+                self._await_ready(child)
+                child.send(message)
+                return child
+            except ChildGone:
+                # Dead before it knew of the task, so the task is not to blame.
+                problem = _crash(child, "while it started")
+            except LfkError as error:
+                problem = error
+            if self._closed:
+                raise EngineCrashed("the engine was stopped") from None
+            self._replace()
+        raise EngineUnavailable(f"no engine comes up on this machine: {problem}", hint=problem.hint) from problem
+
+    def _await_ready(self, child: ChildProcess) -> None:
+        deadline = child.started + self._limits.start_seconds
+        while not child.ready.is_set():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise EngineTimeout(
+                    f"the engine did not start within {self._limits.start_seconds:.0f} s",
+                    hint="raise LFK_ENGINE_START_TIMEOUT, or start fewer engines at a time",
+                )
+            message = child.receive(min(left, _WATCH_SECONDS))
+            if message is not None and message["type"] == "error":
+                raise error_from_dict(message["error"])
+
+    def _recycle(self) -> None:
+        limits = self._limits
+        old = bool(limits.recycle_jobs) and self._jobs >= limits.recycle_jobs
+        if old or (limits.recycle_bytes and self._child.memory() > limits.recycle_bytes):
+            log.info("replacing engine process %d after %d jobs", self.pid, self._jobs)
+            self._replace()
+
+    def _replace(self) -> None:
+        """Another child in place of this one; none once the engine is closed."""
+        self._child.kill()
+        self._jobs = 0
+        with self._lock:
+            if not self._closed:
+                self._child = self._spawn()
+
+    def _spawn(self) -> ChildProcess:
+        try:
+            return ChildProcess(self._launch)
+        except (OSError, ChildGone) as error:
+            raise EngineUnavailable(f"cannot start an engine process: {error}") from error
+
+
+@dataclass
+class _Refused(Exception):
+    """The engine has ended the task with an error of its own."""
+
+    error: LfkError
+    unfit: bool
+
+
+class _Errand:
+    """One task on its way through a child."""
+
+    def __init__(
+        self,
+        child: ChildProcess,
+        task: Task,
+        limits: EngineLimits,
+        progress: StageProgress | None,
+        recognised: Recognised | None,
+    ) -> None:
+        self._child = child
+        self._limits = limits
+        self._progress = progress
+        self._recognised = recognised
+        self._begun = time.monotonic()
+        self._allowance = Allowance(limits, _size(task))
+        self.stage = "decode"
+        #: What was there after the last stage that came to an end.
+        self.kept: Outcome | None = None
+
+    def follow(self, stopped: Callable[[], bool]) -> Outcome:
+        """Until the end of the task.
+
+        Raises:
+            EngineError: a limit, or the child's end.
+            _Refused: the engine says no.
+        """
+        looked = self._begun
+        while True:
+            try:
+                message = self._child.receive(_WATCH_SECONDS)
+            except ChildGone:
+                if stopped():
+                    raise EngineCrashed("the engine was stopped") from None
+                raise _crash(self._child, f"in stage {self.stage}") from None
+            if message is not None:
+                outcome = self._hear(message)
+                if outcome is not None:
+                    return outcome
+            if time.monotonic() - looked >= _WATCH_SECONDS:
+                looked = time.monotonic()
+                self._check()
+
+    def _hear(self, message: Message) -> Outcome | None:
+        """The outcome, if this is it."""
+        match message["type"]:
+            case "progress":
+                self.stage = message["stage"]
+                if self._progress is not None:
+                    self._progress(self.stage, message["part"])
+            case "audio":
+                self._allowance.audio_is(message["seconds"])
+            case "loading":
+                self._allowance.model_loads()
+            case "checkpoint":
+                self._keep(outcome_from_dict(message["outcome"]))
+            case "error":
+                raise _Refused(error_from_dict(message["error"]), message["unfit"])
+            case "result":
+                return outcome_from_dict(message["outcome"])
+        return None
+
+    def _keep(self, outcome: Outcome) -> None:
+        first = self.kept is None
+        self.kept = outcome
+        if first and outcome.recognised is not None and self._recognised is not None:
+            self._recognised(outcome.recognised)
+
+    def _check(self) -> None:
+        taken = time.monotonic() - self._begun
+        if taken > self._allowance.seconds:
+            audio = self._allowance.audio_seconds
+            length = f"{audio:.1f} s of audio" if audio is not None else "audio of unknown length"
+            raise EngineTimeout(f"stopped in stage {self.stage} after {taken:.0f} s, for {length}")
+        limit = self._limits.memory_bytes
+        if limit and (held := self._child.memory()) > limit:
+            raise EngineOutOfMemory(
+                f"stopped in stage {self.stage}: the engine held {held >> 20} MiB; the limit is {limit >> 20} MiB"
+            )
+
+
+def _size(task: Task) -> int:
+    try:
+        return task.audio.stat().st_size
+    except OSError:
+        # The child says what is wrong with the file.
+        return 0
+
+
+def _degraded(kept: Outcome, stage: str, error: EngineError) -> Outcome:
+    return Outcome(
+        kept.transcript.with_warnings(f"{stage} failed and is left out: {error}"),
+        kept.timings,
+        kept.provenance,
+        kept.reused_stages,
+        kept.recognised,
+    )
+
+
+def _crash(child: ChildProcess, when: str) -> EngineCrashed:
+    """What is known of a child's end."""
+    status = child.end()
+    if status < 0:
+        try:
+            how = f"was killed by {signal.Signals(-status).name}"
+        except ValueError:
+            how = f"was killed by signal {-status}"
+    else:
+        how = f"ended with status {status}"
+    hint = None
+    if status == -signal.SIGKILL:
+        hint = "the system kills a process when memory runs out: use fewer workers or a smaller model"
+    last = f"; it said last: {' | '.join(child.tail)}"[:_LAST_WORDS] if child.tail else ""
+    return EngineCrashed(f"the engine process {how} {when}{last}", hint=hint)
