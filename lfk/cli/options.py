@@ -1,10 +1,12 @@
-"""``--option k=v``: options of the jobs, for every command that sends references."""
+"""What every command that sends references shares: ``--option k=v``, and what it says where no broker runs."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 from typing import Any
+
+REFERENCES_WAIT = "no broker runs on this store: the references wait there for the next `lfk up` or `lfk hub`"
 
 
 class _Collect(argparse.Action):

@@ -36,6 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
     """One pass."""
     from lfk import wiring
+    from lfk.cli.options import REFERENCES_WAIT
     from lfk.cli.signals import stop_on_signal
     from lfk.cli.sync_display import SyncDisplay
 
@@ -52,6 +53,6 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
             return summary.outage.exit_code
         if stop.is_set():
             return ExitCode.INTERRUPTED
-    if not settings.dry_run and wiring.references_wait(settings, store):
-        console.say("no broker runs on this store: the references wait there for the next `lfk up` or `lfk hub`")
+    if summary.referred and wiring.references_wait(settings, store):
+        console.say(REFERENCES_WAIT)
     return ExitCode.SOME_FAILED if summary.failed else ExitCode.OK

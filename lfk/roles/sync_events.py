@@ -66,6 +66,8 @@ class Summary:
     ignored: int = 0
     #: Files that were begun and not ended, because of a stop or an outage.
     left: int = 0
+    #: References that were sent and confirmed.
+    referred: int = 0
     #: What ended the pass early, if anything did.
     outage: LfkError | None = None
 
@@ -79,3 +81,4 @@ class Summary:
         self.counts[done.outcome] += 1
         if done.error is None:
             self.size += done.size
+            self.referred += done.reference is not None

@@ -34,12 +34,12 @@ from lfk.core.errors import (
     Unreachable,
 )
 from lfk.core.layout import Placed, check_prefix, place
-from lfk.core.location import Location
 from lfk.core.media_types import content_type
 from lfk.core.messages import AudioReference
 from lfk.core.patterns import Selection
 from lfk.core.request import Request
 from lfk.core.sync_plan import Action, Known, Stamp
+from lfk.roles.patience import send_when_room
 from lfk.roles.scan import Found, Misfit, stamp_of, unreadable
 from lfk.roles.sender import ReferenceSender
 from lfk.roles.source import shown
@@ -58,8 +58,6 @@ _ATTEMPTS = 5
 _RETRY_SECONDS = 0.05
 #: How long the owner sleeps at most before it looks whether it should stop.
 TICK_SECONDS = 0.2
-#: How long a full embedded broker may take to make room for the next reference; a hub frees some every few seconds.
-_FULL_SECONDS = 120.0
 #: How long confirmations are waited for once a pass is over early.
 _LAST_SECONDS = 10.0
 
@@ -299,24 +297,17 @@ class FileSync:
             size=known.stamp.size,
             content_type=content_type(work.path.name),
         )
+        assert self._sender is not None, "only a dry run has no sender"  # noqa: S101 - states the constructor's rule
         try:
-            self._send(work, work.placed.address.location, work.reference)
+            send_when_room(
+                self._sender,
+                work.placed.address.location,
+                work.reference,
+                lambda error: self._events.put(lambda: self._confirmed(work, error)),
+                self._stop,
+            )
         except LfkError as error:
             self._give_up(work, error)
-
-    def _send(self, work: _Work, location: Location, reference: AudioReference) -> None:
-        assert self._sender is not None, "only a dry run has no sender"  # noqa: S101 - states the constructor's rule
-        patience = time.monotonic() + _FULL_SECONDS
-        while True:
-            try:
-                self._sender.send(
-                    location, reference, lambda error: self._events.put(lambda: self._confirmed(work, error))
-                )
-            except BrokerFull:
-                if time.monotonic() > patience or self._stop.wait(TICK_SECONDS):
-                    raise
-                continue
-            return
 
     def _confirmed(self, work: _Work, error: Exception | None) -> None:
         if isinstance(error, LfkError):

@@ -17,7 +17,7 @@ from lfk.wiring.doctor import doctor_looks, shown_settings
 from lfk.wiring.hubs import engine_kind, open_hub, rendering, worker_count
 from lfk.wiring.places import open_store, place, roots, store_root
 from lfk.wiring.reading import open_reader, prints_texts, read_announcements, reader_group
-from lfk.wiring.syncing import confirm_topic, open_sync, references_wait, request, sync_job
+from lfk.wiring.syncing import confirm_topic, open_submit, open_sync, references_wait, request, sync_job
 
 __all__ = [
     "announce_broker",
@@ -32,6 +32,7 @@ __all__ = [
     "open_hub",
     "open_reader",
     "open_store",
+    "open_submit",
     "open_sync",
     "place",
     "prints_texts",

@@ -18,6 +18,7 @@ from lfk.wiring.places import roots
 
 if TYPE_CHECKING:
     from lfk.core.request import Request
+    from lfk.roles.submit import Submitted, Submitter
     from lfk.roles.sync import Synchroniser
     from lfk.roles.sync_events import Event
     from lfk.roles.sync_files import SyncJob
@@ -108,3 +109,25 @@ def confirm_topic(settings: Settings, topic: str) -> None:
 def references_wait(settings: Settings, store: ObjectStore) -> bool:
     """Whether references go into the store's outbox now, as no embedded broker runs here."""
     return not settings.bootstrap and find_broker(settings, store) is None
+
+
+@contextmanager
+def open_submit(
+    settings: Settings, store: ObjectStore, report: Callable[[Submitted], None], stop: threading.Event
+) -> Iterator[Submitter]:
+    """A submitter with a sender of its own, which goes with the block.
+
+    Raises:
+        BrokerUnreachable, TopicMissing: references could not be sent.
+        UsageError: what is asked for is not offered here.
+    """
+    from lfk.roles.submit import Submitter
+
+    asked = request(settings)
+    with ExitStack() as stack:
+        sender = None
+        if not settings.dry_run:
+            confirm_topic(settings, settings.topic_audio)
+            sender = reference_sender(settings, store, "submit")
+            stack.callback(sender.close)
+        yield Submitter(store, sender, roots(settings), asked, report, stop)

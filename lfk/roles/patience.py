@@ -1,0 +1,40 @@
+"""Sending where the broker may be full: the embedded one makes room as its hub works, so a sender waits a while."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from lfk.core.errors import BrokerFull
+from lfk.core.location import Location
+from lfk.core.messages import AudioReference
+from lfk.roles.sender import ReferenceSender
+
+#: How long a full broker may take to make room for the next reference: a hub frees some whenever a job ends.
+FULL_SECONDS = 120.0
+#: How often it is asked again.
+_AGAIN_SECONDS = 0.2
+
+
+def send_when_room(
+    sender: ReferenceSender,
+    audio: Location,
+    reference: AudioReference,
+    confirmed: Callable[[Exception | None], None],
+    stop: threading.Event,
+) -> None:
+    """As :meth:`ReferenceSender.send`, but wait for room until told to stop.
+
+    Raises:
+        BrokerFull: there was no room in :data:`FULL_SECONDS`, or it was told to stop.
+    """
+    patience = time.monotonic() + FULL_SECONDS
+    while True:
+        try:
+            sender.send(audio, reference, confirmed)
+        except BrokerFull:
+            if time.monotonic() > patience or stop.wait(_AGAIN_SECONDS):
+                raise
+        else:
+            return
