@@ -107,7 +107,7 @@ class _Merger:
     def run(self, bounds: Bounds, least_seconds: float) -> list[_Group]:
         """The groups that are left; those of less than ``least_seconds`` are still among them."""
         distance = self._distances()
-        while len(self.groups) > 1:
+        while len(self.groups) > bounds.least:
             large = np.array([group.weight / self.coverage >= least_seconds for group in self.groups])
             allowed = distance.copy()
             if large.sum() <= bounds.least:
@@ -164,7 +164,7 @@ class _Merger:
 def find_speakers(voices: Voices, bounds: Bounds, settings: Settings | None = None) -> Vectors:
     """One unit vector for each speaker, shape (speakers, 256); at least one row if there is any embedding.
 
-    Fewer than ``bounds.least`` come back where the audio has fewer voices to offer.
+    Fewer than ``bounds.least`` come back only where there are fewer embeddings. ``bounds.least`` is 1 or more.
     """
     settings = settings or Settings()
     chosen = np.flatnonzero(voices.seconds >= settings.clean_seconds)
