@@ -38,7 +38,7 @@ def _int16(sound: NDArray[np.float32]) -> NDArray[np.int16]:
 
 
 def forced(sound: NDArray[np.float32], words: tuple[str, ...]) -> Times | None:
-    """(start, end) of each word in seconds by pocketsphinx, or None if it cannot align them."""
+    """(start, end) of each word in seconds by pocketsphinx, inside the sound, or None if it cannot align them."""
     from pocketsphinx import Decoder
 
     samples = _int16(sound)
@@ -58,13 +58,12 @@ def forced(sound: NDArray[np.float32], words: tuple[str, ...]) -> Times | None:
     spoken = [segment for segment in decoder.seg() if not segment.word.startswith(_FILLERS)]
     if len(spoken) != len(words):
         return None
-    return [
-        (
-            round(segment.start_frame / _FRAMES_PER_SECOND - _MARGIN_SECONDS, 2),
-            round((segment.end_frame + 1) / _FRAMES_PER_SECOND - _MARGIN_SECONDS, 2),
-        )
-        for segment in spoken
-    ]
+    duration = len(samples) / SAMPLE_RATE
+
+    def inside(frame: int) -> float:
+        return round(min(max(frame / _FRAMES_PER_SECOND - _MARGIN_SECONDS, 0.0), duration), 2)
+
+    return [(inside(segment.start_frame), inside(segment.end_frame + 1)) for segment in spoken]
 
 
 def read(package: str, clip: Clip, sound: NDArray[np.float32]) -> Times | None:
