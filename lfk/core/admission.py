@@ -1,4 +1,5 @@
-"""Which job starts next: fresh uploads first without starving bulk work, one job per audio at a time and topic.
+"""Which job starts next: fresh uploads first without starving bulk work, one job per audio at a time and topic, and
+within a lane jobs whose model is loaded before others, but never past one job more than a few times.
 
 Pure: the hub asks ``next`` whenever a place is free.
 """
@@ -6,18 +7,24 @@ Pure: the hub asks ``next`` whenever a place is free.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+#: How often the first job of a lane may be passed by later ones whose model is loaded already.
+PASSES = 8
+
 
 @dataclass(slots=True)
 class _Lane(Generic[T]):
     weight: int
-    waiting: deque[tuple[Hashable, T]] = field(default_factory=deque)
+    #: Key, model and job.
+    waiting: deque[tuple[Hashable, str, T]] = field(default_factory=deque)
     credit: float = 0.0
+    #: How often the present first job has been passed.
+    passed: int = 0
 
 
 class Admission(Generic[T]):
@@ -28,17 +35,17 @@ class Admission(Generic[T]):
         self._lanes: dict[str, _Lane[T]] = {name: _Lane(weight) for name, weight in weights.items()}
         self._busy: set[Hashable] = set()
 
-    def add(self, lane: str, key: Hashable, job: T) -> None:
+    def add(self, lane: str, key: Hashable, job: T, model: str = "") -> None:
         """A job waits; jobs of one ``key`` run one at a time, in the order they were added to a lane."""
-        self._lanes[lane].waiting.append((key, job))
+        self._lanes[lane].waiting.append((key, model, job))
 
     def waiting(self, lane: str) -> int:
         """Jobs that wait in a lane."""
         return len(self._lanes[lane].waiting)
 
-    def next(self) -> tuple[Hashable, T] | None:
-        """The job to start now, or None; its key is busy until :meth:`release`."""
-        able = {name: found for name in self._lanes if (found := self._first(name)) is not None}
+    def next(self, loaded: Collection[str] = ()) -> tuple[Hashable, T] | None:
+        """The job to start now, or None; its key is busy until :meth:`release`. ``loaded`` models are preferred."""
+        able = {name: found for name in self._lanes if (found := self._choose(name, loaded)) is not None}
         if not able:
             return None
         for name in able:
@@ -56,18 +63,32 @@ class Admission(Generic[T]):
     def drop(self, unwanted: set[int]) -> None:
         """Forget waiting jobs by the ``id`` of the job object (their partition has gone)."""
         for lane in self._lanes.values():
-            lane.waiting = deque(item for item in lane.waiting if id(item[1]) not in unwanted)
+            lane.waiting = deque(item for item in lane.waiting if id(item[2]) not in unwanted)
 
-    def _first(self, name: str) -> int | None:
-        """Index of the first job whose key is free."""
-        for index, (key, _job) in enumerate(self._lanes[name].waiting):
-            if key not in self._busy:
+    def _choose(self, name: str, loaded: Collection[str]) -> int | None:
+        """Index of the job that the lane would start, among those whose key is free."""
+        lane = self._lanes[name]
+        first: int | None = None
+        taken: set[Hashable] = set()
+        for index, (key, model, _job) in enumerate(lane.waiting):
+            if key in self._busy or key in taken:
+                continue
+            # Only the first job of a key is a candidate: its later ones must not pass it.
+            taken.add(key)
+            if first is None:
+                first = index
+                if lane.passed >= PASSES:
+                    break
+            if not loaded or model in loaded:
                 return index
-        self._lanes[name].credit = 0.0
-        return None
+        if first is None:
+            lane.credit = 0.0
+        return first
 
     def _take(self, name: str, index: int) -> tuple[Hashable, T]:
-        waiting = self._lanes[name].waiting
-        item = waiting[index]
-        del waiting[index]
-        return item
+        lane = self._lanes[name]
+        free = next(at for at, (key, _model, _job) in enumerate(lane.waiting) if key not in self._busy)
+        lane.passed = 0 if index == free else lane.passed + 1
+        key, _model, job = lane.waiting[index]
+        del lane.waiting[index]
+        return key, job

@@ -103,6 +103,7 @@ def open_hub(
             weights={"fresh": 8, "retry": 4, "bulk": 1},
             topics=Topics(settings.topic_transcripts, settings.topic_retry, settings.topic_dlq),
             retry=RetryPolicy(settings.attempts, settings.backoff, settings.backoff_factor),
+            engines=workers,
             slots=slots,
             settle_interval=settings.settle_interval,
             grace=settings.grace,
@@ -116,6 +117,7 @@ def open_hub(
             plan=plan,
             stop=stop,
             stop_engines=pool.close,
+            model_of=runner.model_of,
             report=report,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lfk.core.admission import Admission
+from lfk.core.admission import PASSES, Admission
 from lfk.core.retry import MAX_WAIT_SECONDS, RetryPolicy
 
 
@@ -52,6 +52,35 @@ def test_dropped_jobs_do_not_start() -> None:
     admission.drop({id(jobs[0]), id(jobs[2])})
     assert admission.next() == (2, [2])
     assert admission.next() is None
+
+
+def test_loaded_models_come_first_within_limits() -> None:
+    admission: Admission[int] = Admission({"fresh": 1})
+    admission.add("fresh", "big", 0, "large")
+    for job in range(1, 30):
+        admission.add("fresh", f"k{job}", job, "tiny")
+    started = [item[1] for _ in range(12) if (item := admission.next({"tiny"}))]
+    assert started == [*range(1, 1 + PASSES), 0, *range(1 + PASSES, 12)]
+
+
+@given(st.lists(st.sampled_from(["tiny", "base", "large"]), max_size=60))
+def test_no_job_is_passed_more_than_the_limit(models: list[str]) -> None:
+    admission: Admission[int] = Admission({"fresh": 1})
+    for job, model in enumerate(models):
+        admission.add("fresh", job, job, model)
+    started: list[int] = []
+    loaded: set[str] = set()
+    while item := admission.next(loaded):
+        started.append(item[1])
+        loaded = {models[item[1]]}
+        admission.release(item[0])
+    assert sorted(started) == list(range(len(models)))
+    first, passes = 0, 0
+    for job in started:
+        passes = 0 if job == first else passes + 1
+        assert passes <= PASSES
+        left = set(range(len(models))) - set(started[: started.index(job) + 1])
+        first = min(left, default=-1)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 4)), max_size=60))

@@ -67,6 +67,7 @@ class HubPlan:
     weights: Mapping[str, int]
     topics: Topics
     retry: RetryPolicy
+    engines: int
     #: Jobs in hand at a time: engines plus audios fetched ahead.
     slots: int
     #: Seconds over which quick jobs share a settlement, and that running jobs get on a stop.
@@ -104,16 +105,18 @@ class Hub:
         plan: HubPlan,
         stop: threading.Event,
         stop_engines: Callable[[], None],
+        model_of: Callable[[Delivered], str],
         report: Callable[[Announcement], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``report`` is called with every announcement that is settled."""
+        """``model_of`` names the model that a record asks for, ``report`` gets every announcement that is settled."""
         self._codec = codec
         self._threads = threads
         self._plan = plan
         self._stop = stop
         self._stop_engines = stop_engines
         self._report = report
+        self._model_of = model_of
         self._clock = clock
         self._lane_of = {topic: lane for lane, topic in plan.lanes.items()}
         self._admission: Admission[Job] = Admission(plan.weights)
@@ -122,6 +125,8 @@ class Hub:
         #: Jobs on their last attempt after earlier ones died with their hub, and whether one of them runs.
         self._suspects: deque[Job] = deque()
         self._alone = False
+        #: Models of the jobs that were started last: engines are likely to have them loaded.
+        self._loaded: deque[str] = deque(maxlen=plan.engines)
         self._due: list[tuple[float, int, Job]] = []
         self._tie = itertools.count()
         self._begins: list[Begin] = []
@@ -245,7 +250,7 @@ class Hub:
         record = job.record
         # One job per audio and topic at a time; a record without a key is an audio of its own.
         key = (record.partition.topic, record.key or (record.partition, record.offset))
-        self._admission.add(self._lane_of[record.partition.topic], key, job)
+        self._admission.add(self._lane_of[record.partition.topic], key, job, self._model_of(record))
 
     def _wait(self, job: Job, due: float) -> None:
         heapq.heappush(self._due, (due, next(self._tie), job))
@@ -263,10 +268,11 @@ class Hub:
                     self._alone = True
                     self._start(self._suspects.popleft(), None)
                 return
-            item = self._admission.next()
+            item = self._admission.next(self._loaded)
             if item is None:
                 return
             self._start(item[1], item[0])
+            self._loaded.append(self._model_of(item[1].record))
 
     def _start(self, job: Job, key: Hashable) -> None:
         self._running[id(job)] = key

@@ -128,6 +128,14 @@ class JobRunner:
             self._store.delete(failure_location(self._roots.records, reference.causation_id))
         return announce(job, address, done)
 
+    def model_of(self, record: Delivered) -> str:
+        """The model that a record asks for, empty where it cannot be told; for choosing what to start next."""
+        try:
+            reference = self._codec.decode_reference(record.value)
+            return resolve(reference.path_to_audio, reference.transcription_approach, self._roots).model
+        except LfkError:
+            return ""
+
     # --- steps
 
     def _look(self, address: AudioAddress) -> tuple[ObjectInfo, AudioAddress]:
