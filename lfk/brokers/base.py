@@ -51,6 +51,15 @@ class Progress:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a group has committed in a partition, and the partition's own first and next offset."""
+
+    progress: Progress | None
+    first: int
+    end: int
+
+
 class Publisher(Protocol):
     """Sends records. Safe for use by several threads."""
 
@@ -150,6 +159,9 @@ class Broker(Protocol):
 
     def describe(self, topics: Sequence[str]) -> Mapping[str, TopicState]:
         """Those of the topics that are there, as they are."""
+
+    def standing(self, group: str, topic: str) -> Mapping[Partition, Standing]:
+        """How far a group has come in each partition of a topic."""
 
     def settles_atomically(self) -> bool:
         """Whether announcements and progress go in together here, proved by starting transactions.

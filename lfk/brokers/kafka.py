@@ -22,7 +22,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.cimpl import RESOURCE_TOPIC, NewTopic
 
-from lfk.brokers.base import Delivered, GroupListener, Partition, TopicPlan, TopicState
+from lfk.brokers.base import Delivered, GroupListener, Partition, Progress, Standing, TopicPlan, TopicState
 from lfk.brokers.kafka_errors import kafka_border, mapped
 from lfk.brokers.kafka_member import KafkaMember, delivered, start_transactions
 from lfk.brokers.kafka_publisher import KafkaPublisher
@@ -166,6 +166,16 @@ class KafkaBroker:
             )
         return {resource.name: TopicState(counts[resource.name], _config(future)) for resource, future in asked.items()}
 
+    def standing(self, group: str, topic: str) -> Mapping[Partition, Standing]:
+        partitions = [TopicPartition(topic, number) for number in self._numbers(topic)]
+        found = {}
+        with self._reader(topic, [], group) as consumer, kafka_border(f"measuring {topic}"):
+            for tp in consumer.committed(partitions, timeout=REQUEST_SECONDS):
+                first, end = consumer.get_watermark_offsets(tp, timeout=REQUEST_SECONDS)
+                progress = Progress(tp.offset, tp.metadata or "") if tp.offset >= 0 else None
+                found[Partition(topic, tp.partition)] = Standing(progress, first, end)
+        return found
+
     def settles_atomically(self) -> bool:
         if self._transactional:
             start_transactions(self._transactional_config("lfk-check"))
@@ -211,9 +221,9 @@ class KafkaBroker:
         return [TopicPartition(p.topic, p.number, offset) for p, offset in self.positions(topic, since).items()]
 
     @contextmanager
-    def _reader(self, topic: str, starts: list[TopicPartition]) -> Iterator[Consumer]:
-        """A consumer of no group, at ``starts``."""
-        config = {**self._config_for(_CONSUMER), "group.id": f"lfk-reader-{uuid.uuid4().hex[:12]}"}
+    def _reader(self, topic: str, starts: list[TopicPartition], group: str | None = None) -> Iterator[Consumer]:
+        """A consumer at ``starts`` that is a member of no group; it may look at what ``group`` has committed."""
+        config = {**self._config_for(_CONSUMER), "group.id": group or f"lfk-reader-{uuid.uuid4().hex[:12]}"}
         config["enable.partition.eof"] = True
         del config["partition.assignment.strategy"]
         with kafka_border(f"reading {topic}"):

@@ -32,6 +32,7 @@ VERBS: Mapping[str, str] = {
     "submit": "send references for audio that is in the store already",
     "hub": "transcribe what is referenced",
     "transcripts": "print, download or link what was transcribed",
+    "status": "what waits, what each hub is at, what has failed",
 }
 
 #: Shown by every verb.

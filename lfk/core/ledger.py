@@ -138,6 +138,20 @@ class Ledger:
         return mark is not None and len(mark[1]) > NOTE_PRESSURE
 
 
+def unfinished(offset: int | None, note: str, first: int, end: int) -> int:
+    """How many references of a partition are not done, from what is committed and the partition's own offsets.
+
+    Offsets that hold no record (transaction markers) count as references, as nobody outside can tell.
+
+    Raises:
+        NoteUnreadable: the note is not one of ours.
+    """
+    if offset is None:
+        return end - first
+    span, waiting = _decode(offset, note) if note else (0, {})
+    return len(waiting) + max(0, end - max(first, offset + span))
+
+
 def _encode(base: int, end: int, offsets: list[int], attempts: dict[int, int]) -> str:
     runs: list[list[int]] = []
     following = base

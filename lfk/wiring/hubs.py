@@ -6,7 +6,8 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +57,7 @@ def open_hub(
 ) -> Iterator[Hub]:
     """A hub that is ready to :meth:`~lfk.roles.hub.hub.Hub.run`; its engines and scratch go with the block."""
     from lfk.engine.pool import EnginePool
+    from lfk.roles.heartbeat import Heartbeat
     from lfk.roles.hub.answers import Topics, failure_record
     from lfk.roles.hub.hub import Hub, HubPlan
     from lfk.roles.hub.job import JobRunner, Limits, failure_location
@@ -110,7 +112,7 @@ def open_hub(
             max_jobs=settings.max_jobs,
             exit_when_idle=settings.exit_when_idle,
         )
-        yield Hub(
+        hub = Hub(
             broker=broker,
             codec=messages,
             threads=threads,
@@ -120,6 +122,25 @@ def open_hub(
             model_of=runner.model_of,
             report=report,
         )
+        heartbeat = Heartbeat(store, where.records, lambda: _at_work(hub, workers))
+        stack.callback(heartbeat.close)
+        yield hub
+
+
+def _at_work(hub: Hub, workers: int) -> Mapping[str, object]:
+    """What a hub tells of itself."""
+    jobs = [
+        {
+            "event_id": job.event_id,
+            "audio": str(job.address.location) if job.address else "",
+            "model": job.model,
+            "stage": job.stage,
+            "part": round(job.part, 3),
+            "seconds": round(time.time() - job.started, 1) if job.started else 0.0,
+        }
+        for job in hub.running
+    ]
+    return {"engines": workers, "done": hub.summary.done, "failed": hub.summary.failed, "jobs": jobs}
 
 
 def rendering(settings: Settings) -> Rendering:

@@ -121,7 +121,8 @@ class Hub:
         self._lane_of = {topic: lane for lane, topic in plan.lanes.items()}
         self._admission: Admission[Job] = Admission(plan.weights)
         self._holdings = Holdings(plan.topics.dlq, self._concluded)
-        self._running: dict[int, Hashable] = {}
+        self._running: dict[int, tuple[Hashable, Job]] = {}
+        self._seen_running: tuple[Job, ...] = ()
         #: Jobs on their last attempt after earlier ones died with their hub, and whether one of them runs.
         self._suspects: deque[Job] = deque()
         self._alone = False
@@ -136,6 +137,11 @@ class Hub:
         self._fatal: LfkError | None = None
         self.summary = Summary()
         self._member = broker.member(plan.group, list(self._lane_of), self)
+
+    @property
+    def running(self) -> tuple[Job, ...]:
+        """Jobs in the hands of threads, as of the last change; may be read by any thread."""
+        return self._seen_running
 
     # --- life
 
@@ -250,7 +256,8 @@ class Hub:
         record = job.record
         # One job per audio and topic at a time; a record without a key is an audio of its own.
         key = (record.partition.topic, record.key or (record.partition, record.offset))
-        self._admission.add(self._lane_of[record.partition.topic], key, job, self._model_of(record))
+        job.model = self._model_of(record)
+        self._admission.add(self._lane_of[record.partition.topic], key, job, job.model)
 
     def _wait(self, job: Job, due: float) -> None:
         heapq.heappush(self._due, (due, next(self._tie), job))
@@ -272,10 +279,11 @@ class Hub:
             if item is None:
                 return
             self._start(item[1], item[0])
-            self._loaded.append(self._model_of(item[1].record))
+            self._loaded.append(item[1].model)
 
     def _start(self, job: Job, key: Hashable) -> None:
-        self._running[id(job)] = key
+        self._running[id(job)] = (key, job)
+        self._seen_running = tuple(job for _key, job in self._running.values())
         used = job.earlier_attempts + self._holdings.attempts(job)
         if job.verdict is None and used >= self._plan.retry.attempts:
             job.verdict = AttemptsExhausted(f"{used} attempts began and none came to an end")
@@ -384,7 +392,9 @@ class Hub:
 
     def _let_go(self, job: Job) -> None:
         """The job's thread is free again."""
-        self._admission.release(self._running.pop(id(job)))
+        key, _job = self._running.pop(id(job))
+        self._seen_running = tuple(other for _key, other in self._running.values())
+        self._admission.release(key)
         self._alone = False
 
     def _concluded(self, answer: Answer) -> None:

@@ -47,7 +47,13 @@ class Job:
     reference: AudioReference | None = None
     address: AudioAddress | None = None
     job_id: str | None = None
+    #: The model that is asked for, for choosing what to start next.
+    model: str = ""
     stage: str = "receive"
+    #: How much of the stage is through, 0–1.
+    part: float = 0.0
+    #: When a thread took it, seconds since the epoch.
+    started: float = 0.0
     timings: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     #: An attempt of this delivery has begun and is recorded.
@@ -103,11 +109,11 @@ class JobRunner:
         Raises:
             LfkError: the job did not come to an end; ``job.stage`` says where.
         """
-        started = time.time()
+        job.started = time.time()
         job.stage = "parse"
         reference = job.reference = self._codec.decode_reference(job.record.value)
         made = reference.timestamp or job.record.timestamp
-        job.timings["queued"] = max(0.0, started - made / 1000) if made else 0.0
+        job.timings["queued"] = max(0.0, job.started - made / 1000) if made else 0.0
         job.stage = "resolve"
         address = resolve(reference.path_to_audio, reference.transcription_approach, self._roots)
         options = parse_options(reference.options, reference.language, self._rendering)
@@ -248,7 +254,7 @@ class JobRunner:
             begin()
 
             def progress(stage: str, part: float) -> None:
-                job.stage = stage
+                job.stage, job.part = stage, part
                 log.debug("%s %.0f%%", stage, part * 100, extra={"job_id": job.job_id})
 
             def recognised(transcript: Transcript) -> None:
