@@ -54,6 +54,9 @@ class KafkaMember:
         self.transactional = transactional
         self._producer_config = dict(producer_config)
         self._listener = listener
+        #: Partitions that the listener knows of.
+        self._known: set[Partition] = set()
+        self._closing = False
         # Started now: the first one takes a second, which no announcement should wait for.
         self._producer: Producer | None = start_transactions(self._producer_config) if transactional else None
         with kafka_border("joining the group"):
@@ -105,6 +108,7 @@ class KafkaMember:
             self._commit(offsets)
 
     def close(self) -> None:
+        self._closing = True
         with kafka_border("leaving the group"):
             self._consumer.close()
         self._drop_producer()
@@ -112,18 +116,27 @@ class KafkaMember:
     # --- group life, inside poll
 
     def _on_assign(self, consumer: Consumer, added: list[TopicPartition]) -> None:
+        if self._closing:
+            # librdkafka may hand out what was just granted while it leaves; nobody is there to take it.
+            return
         starts = self._listener.assigned(self.committed([Partition(tp.topic, tp.partition) for tp in added]))
         for tp in added:
             start = starts.get(Partition(tp.topic, tp.partition))
             tp.offset = OFFSET_BEGINNING if start is None else start
         consumer.incremental_assign(added)
+        self._known.update(Partition(tp.topic, tp.partition) for tp in added)
 
     def _on_revoke(self, consumer: Consumer, gone: list[TopicPartition]) -> None:
-        self._listener.revoked([Partition(tp.topic, tp.partition) for tp in gone], lost=False)
-        consumer.incremental_unassign(gone)
+        self._let_go(consumer, gone, lost=False)
 
     def _on_lost(self, consumer: Consumer, gone: list[TopicPartition]) -> None:
-        self._listener.revoked([Partition(tp.topic, tp.partition) for tp in gone], lost=True)
+        self._let_go(consumer, gone, lost=True)
+
+    def _let_go(self, consumer: Consumer, gone: list[TopicPartition], *, lost: bool) -> None:
+        known = [p for tp in gone if (p := Partition(tp.topic, tp.partition)) in self._known]
+        if known:
+            self._listener.revoked(known, lost=lost)
+            self._known.difference_update(known)
         consumer.incremental_unassign(gone)
 
     def _owned(self, partitions: Sequence[Partition]) -> list[TopicPartition]:

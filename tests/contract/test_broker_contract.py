@@ -1,0 +1,339 @@
+"""What every broker must do, as ``lfk/brokers/base.py`` says it: one suite over memory, embedded and real Kafka."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+
+import pytest
+
+from lfk.brokers.base import Broker, Delivered, Member, Partition, Progress, Record, TopicPlan
+from lfk.brokers.memory import MemoryBroker
+from lfk.core.errors import LfkError, MessageTooLarge, TopicMissing
+
+#: Far more than a group needs to form; only a broken broker takes that long.
+_PATIENCE = 60.0
+#: How long nothing must come before it counts as nothing.
+_QUIET = 1.0
+
+
+@pytest.fixture(params=["memory", "embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    if request.param == "memory":
+        yield MemoryBroker()
+        return
+    from lfk.brokers.embedded import EmbeddedBroker, MockCluster
+    from lfk.brokers.kafka import KafkaBroker
+
+    # Group life in half a second instead of three.
+    fast = {"heartbeat.interval.ms": 300, "session.timeout.ms": 6000}
+    if request.param == "kafka":
+        real = KafkaBroker({"bootstrap.servers": request.getfixturevalue("kafka"), **fast})
+        yield real
+        real.close()
+        return
+    cluster = MockCluster()
+    embedded = EmbeddedBroker(cluster.address, "nobody", (), fast)
+    yield embedded
+    embedded.close()
+    cluster.close()
+
+
+@pytest.fixture
+def topic(broker: Broker, topic_prefix: str) -> str:
+    name = f"{topic_prefix}.audio"
+    broker.ensure_topics([TopicPlan(name, 4, 1)])
+    wait_until(lambda: broker.partitions(name) == 4)
+    return name
+
+
+class Listener:
+    """Starts each partition where the group is, and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.owned: dict[Partition, Progress | None] = {}
+        self.told: list[tuple[str, frozenset[Partition]]] = []
+        self.on_revoke: Callable[[Sequence[Partition]], object] = len
+
+    def assigned(self, committed: Mapping[Partition, Progress | None]) -> Mapping[Partition, int | None]:
+        self.told.append(("assigned", frozenset(committed)))
+        self.owned.update(committed)
+        return {partition: None if place is None else place.offset for partition, place in committed.items()}
+
+    def revoked(self, partitions: Sequence[Partition], *, lost: bool) -> None:
+        self.told.append(("lost" if lost else "revoked", frozenset(partitions)))
+        self.on_revoke(partitions)
+        for partition in partitions:
+            del self.owned[partition]
+
+
+def wait_until(condition: Callable[[], bool], step: Callable[[], object] = lambda: time.sleep(0.05)) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        step()
+
+
+def publish(broker: Broker, records: Sequence[Record]) -> None:
+    publisher = broker.publisher()
+    outcomes: list[Exception | None] = []
+    for record in records:
+        publisher.send(record, outcomes.append)
+    assert publisher.flush(_PATIENCE) == 0
+    publisher.close()
+    assert outcomes == [None] * len(records)
+
+
+def numbered(topic: str, count: int, first: int = 0) -> list[Record]:
+    """Records of twenty keys in turn."""
+    return [Record(topic, b"key %d" % (n % 20), b"%d" % n) for n in range(first, first + count)]
+
+
+def take(member: Member, count: int) -> list[Delivered]:
+    taken: list[Delivered] = []
+
+    def step() -> None:
+        if (record := member.poll(0.1)) is not None:
+            taken.append(record)
+
+    wait_until(lambda: len(taken) == count, step)
+    return taken
+
+
+def nothing_comes(member: Member) -> bool:
+    deadline = time.monotonic() + _QUIET
+    while time.monotonic() < deadline:
+        if member.poll(0.1) is not None:
+            return False
+    return True
+
+
+def values(records: Sequence[Delivered]) -> set[bytes | None]:
+    return {record.value for record in records}
+
+
+def test_records_arrive_byte_for_byte(broker: Broker, topic: str) -> None:
+    headers = {"ce_id": b"\x00\xff", "empty": b""}
+    before = int(time.time() * 1000)
+    publish(broker, [Record(topic, "ключ/%+ #".encode(), b"\x00\xff\n", headers), Record(topic, None, None)])
+    first, second = sorted(broker.snapshot(topic), key=lambda record: record.value is None)
+    assert (first.key, first.value, dict(first.headers)) == ("ключ/%+ #".encode(), b"\x00\xff\n", headers)
+    assert (second.key, second.value, dict(second.headers)) == (None, None, {})
+    assert before - 1000 <= first.timestamp <= time.time() * 1000 + 1000
+
+
+def test_a_key_keeps_to_a_partition_and_its_order(broker: Broker, topic: str) -> None:
+    publish(broker, numbered(topic, 200))
+    homes: dict[bytes | None, Partition] = {}
+    last: dict[bytes | None, int] = {}
+    for record in broker.snapshot(topic):
+        assert homes.setdefault(record.key, record.partition) == record.partition
+        assert last.get(record.key, -1) < int(record.value or b"")
+        last[record.key] = int(record.value or b"")
+    assert len(last) == 20
+    assert len(set(homes.values())) > 1
+
+
+def test_a_snapshot_ends_and_commits_nothing(broker: Broker, topic: str) -> None:
+    assert list(broker.snapshot(topic)) == []
+    publish(broker, numbered(topic, 30))
+    assert len(list(broker.snapshot(topic))) == 30
+    assert values(list(broker.snapshot(topic))) == {b"%d" % n for n in range(30)}
+
+
+def test_records_are_found_by_time(broker: Broker, topic: str) -> None:
+    publish(broker, numbered(topic, 20))
+    between = max(record.timestamp for record in broker.snapshot(topic)) + 1
+    wait_until(lambda: time.time() * 1000 > between)
+    publish(broker, numbered(topic, 10, first=20))
+    assert values(list(broker.snapshot(topic, between))) == {b"%d" % n for n in range(20, 30)}
+    later = int(time.time() * 1000) + 3_600_000
+    assert list(broker.snapshot(topic, later)) == []
+    starts, ends = broker.positions(topic, between), broker.positions(topic, later)
+    assert set(starts) == set(ends) == {Partition(topic, number) for number in range(4)}
+    assert sum(ends.values()) - sum(starts.values()) == 10
+
+
+def test_a_topic_that_is_not_there(broker: Broker, topic_prefix: str) -> None:
+    name = f"{topic_prefix}.absent"
+    try:
+        assert list(broker.snapshot(name)) == []
+    except TopicMissing as error:
+        assert name in error.message
+        assert broker.partitions(name) == 0
+        assert name not in broker.describe([name])
+
+
+def test_a_follower_goes_on(broker: Broker, topic: str) -> None:
+    publish(broker, numbered(topic, 5))
+    seen: list[bytes | None] = []
+    following = broker.follow(topic)
+
+    def step() -> None:
+        seen.extend(record.value for record in islice(following, 1) if record is not None)
+
+    wait_until(lambda: len(seen) == 5, step)
+    wait_until(lambda: next(following) is None)
+    publish(broker, numbered(topic, 5, first=5))
+    wait_until(lambda: len(seen) == 10, step)
+    assert set(seen) == {b"%d" % n for n in range(10)}
+    following.close()  # type: ignore[attr-defined]
+
+
+def test_a_follower_from_now_on_sees_what_comes(broker: Broker, topic: str) -> None:
+    publish(broker, numbered(topic, 5))
+    newest = max(record.timestamp for record in broker.snapshot(topic))
+    following = broker.follow(topic, newest + 1)
+    assert next(following) is None
+    wait_until(lambda: time.time() * 1000 > newest + 1)
+    publish(broker, numbered(topic, 1, first=5))
+    seen: list[Delivered] = []
+    wait_until(lambda: bool(seen), lambda: seen.extend(r for r in islice(following, 1) if r is not None))
+    assert seen[0].value == b"5"
+    following.close()  # type: ignore[attr-defined]
+
+
+def test_topics_are_made_once(broker: Broker, topic_prefix: str) -> None:
+    plan = TopicPlan(f"{topic_prefix}.made", 4, 1, {"retention.ms": "-1"})
+    assert set(broker.ensure_topics([plan])) <= {plan.name}
+    wait_until(lambda: broker.partitions(plan.name) == 4)
+    assert list(broker.ensure_topics([plan])) == []
+    state = broker.describe([plan.name])[plan.name]
+    assert state.partitions == 4
+    assert state.config.get("retention.ms", "-1") == "-1"
+
+
+def test_a_new_group_begins_at_the_first_record(broker: Broker, topic: str, topic_prefix: str) -> None:
+    publish(broker, numbered(topic, 20))
+    listener = Listener()
+    member = broker.member(f"{topic_prefix}.group", [topic], listener)
+    assert values(take(member, 20)) == {b"%d" % n for n in range(20)}
+    assert listener.owned == {Partition(topic, number): None for number in range(4)}
+    member.close()
+    assert listener.owned == {}
+
+
+def test_progress_and_its_note_are_found_again(broker: Broker, topic: str, topic_prefix: str) -> None:
+    group = f"{topic_prefix}.group"
+    publish(broker, numbered(topic, 40))
+    member = broker.member(group, [topic], Listener())
+    taken = take(member, 40)
+    partition = taken[0].partition
+    offsets = [record.offset for record in taken if record.partition == partition]
+    note = "AXy-_" * 600
+    member.settle([], {partition: Progress(offsets[2], note)})
+    assert member.committed([partition]) == {partition: Progress(offsets[2], note)}
+    member.close()
+
+    listener = Listener()
+    again = broker.member(group, [topic], listener)
+    redelivered = take(again, 40 - 2)
+    assert listener.owned[partition] == Progress(offsets[2], note)
+    assert [record.offset for record in redelivered if record.partition == partition] == offsets[2:]
+    again.close()
+
+
+def test_the_listener_decides_where_to_start(broker: Broker, topic: str, topic_prefix: str) -> None:
+    publish(broker, [Record(topic, b"one key", b"%d" % n) for n in range(10)])
+
+    class Later(Listener):
+        def assigned(self, committed: Mapping[Partition, Progress | None]) -> Mapping[Partition, int | None]:
+            super().assigned(committed)
+            return dict.fromkeys(committed, 7)
+
+    member = broker.member(f"{topic_prefix}.group", [topic], Later())
+    assert values(take(member, 3)) == {b"7", b"8", b"9"}
+    member.close()
+
+
+def test_settling_publishes_and_commits(broker: Broker, topic: str, topic_prefix: str) -> None:
+    out = f"{topic_prefix}.transcripts"
+    broker.ensure_topics([TopicPlan(out, 4, 1)])
+    wait_until(lambda: broker.partitions(out) == 4)
+    publish(broker, numbered(topic, 1))
+    member = broker.member(f"{topic_prefix}.group", [topic], Listener())
+    (record,) = take(member, 1)
+    place = Progress(record.offset + 1, "note")
+    member.settle([Record(out, b"k", b"answer", {"h": b"1"})], {record.partition: place})
+    assert [(r.key, r.value, dict(r.headers)) for r in broker.snapshot(out)] == [(b"k", b"answer", {"h": b"1"})]
+    assert member.committed([record.partition])[record.partition] == place
+    # Whatever the end of a transaction does to offsets, what is settled next is read next.
+    member.settle([Record(out, b"k", b"second")], {record.partition: place})
+    assert [r.value for r in broker.snapshot(out)] == [b"answer", b"second"]
+    member.close()
+
+
+def test_a_settlement_that_fails_commits_nothing(broker: Broker, topic: str, topic_prefix: str) -> None:
+    publish(broker, numbered(topic, 1))
+    member = broker.member(f"{topic_prefix}.group", [topic], Listener())
+    (record,) = take(member, 1)
+    large = Record(topic, b"k", bytes(2 << 20))
+    with pytest.raises(MessageTooLarge):
+        member.settle([Record(topic, b"k", b"small"), large], {record.partition: Progress(record.offset + 1)})
+    assert member.committed([record.partition]) == {record.partition: None}
+    if member.transactional:
+        assert [r.value for r in broker.snapshot(topic)] == [b"0"]
+    # It is fit for the next one.
+    member.settle([Record(topic, b"k", b"answer")], {record.partition: Progress(record.offset + 1)})
+    assert b"answer" in values(list(broker.snapshot(topic)))
+    member.close()
+
+
+def test_what_is_paused_waits(broker: Broker, topic: str, topic_prefix: str) -> None:
+    listener = Listener()
+    member = broker.member(f"{topic_prefix}.group", [topic], listener)
+    wait_until(lambda: len(listener.owned) == 4, lambda: member.poll(0.1))
+    member.pause([*listener.owned, Partition("nobody's", 0)])
+    publish(broker, numbered(topic, 10))
+    assert nothing_comes(member)
+    member.resume(list(listener.owned))
+    assert len(take(member, 10)) == 10
+    member.close()
+
+
+def test_members_share_and_take_over(broker: Broker, topic: str, topic_prefix: str) -> None:
+    group = f"{topic_prefix}.group"
+    publish(broker, numbered(topic, 40))
+    listeners = [Listener(), Listener()]
+    first = broker.member(group, [topic], listeners[0])
+    taken = take(first, 40)
+    ends = {p: max(r.offset for r in taken if r.partition == p) + 1 for p in {r.partition for r in taken}}
+    # Settled at the last moment there is: inside the revoke.
+    listeners[0].on_revoke = lambda gone: first.settle([], {p: Progress(ends[p], "left") for p in gone if p in ends})
+    second = broker.member(group, [topic], listeners[1])
+    wait_until(
+        lambda: len(listeners[0].owned) == len(listeners[1].owned) == 2,
+        lambda: (first.poll(0.05), second.poll(0.05)),
+    )
+    assert not listeners[0].owned.keys() & listeners[1].owned.keys()
+    assert all(place == Progress(ends[p], "left") for p, place in listeners[1].owned.items() if p in ends)
+    assert nothing_comes(second)
+
+    listeners[0].on_revoke = len
+    first.settle([], {p: Progress(ends[p]) for p in listeners[0].owned if p in ends})
+    first.close()
+    wait_until(lambda: len(listeners[1].owned) == 4, lambda: second.poll(0.1))
+    publish(broker, numbered(topic, 10, first=40))
+    assert values(take(second, 10)) == {b"%d" % n for n in range(40, 50)}
+    second.close()
+
+
+def test_a_record_that_is_too_large(broker: Broker, topic: str) -> None:
+    publisher = broker.publisher()
+    outcomes: list[Exception | None] = []
+    try:
+        publisher.send(Record(topic, b"k", bytes(2 << 20)), outcomes.append)
+        publisher.flush(_PATIENCE)
+    except LfkError as error:
+        outcomes.append(error)
+    publisher.close()
+    assert [type(outcome) for outcome in outcomes] == [MessageTooLarge]
+
+
+def test_a_broker_says_what_it_is(broker: Broker, topic: str, topic_prefix: str) -> None:
+    assert broker.check()
+    assert broker.address
+    member = broker.member(f"{topic_prefix}.group", [topic], Listener())
+    assert broker.settles_atomically() is member.transactional
+    member.close()
