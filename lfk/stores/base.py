@@ -2,7 +2,8 @@
 
 A store serves every location of its scheme (and, for a folder, below its root). Vendor exceptions never leave a
 store: they become :mod:`lfk.core.errors`. Every method may raise ``StoreUnreachable`` (transient outage),
-``AccessDenied``, ``BucketMissing`` and ``InvalidKey``; further ones are named.
+``AccessDenied``, ``BucketMissing`` and ``InvalidKey``; further ones are named. Refused as ``InvalidKey``: what
+:func:`lfk.core.location.check_key` refuses, and for an object also a key that ends in ``/``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class ObjectInfo:
     size: int
     #: Version tag of the content without quotes; equal tags mean equal content, nothing else is promised.
     etag: str
-    #: Seconds since the epoch.
+    #: Seconds since the epoch. Of a write it is the time of the store's answer, within seconds of what ``stat`` says.
     modified: float
     version_id: str | None = None
     content_type: str | None = None
@@ -54,6 +55,20 @@ class IfMatch:
 Condition = IfAbsent | IfMatch | None
 
 
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """How a store behaves where stores differ."""
+
+    #: ``IfAbsent`` and ``IfMatch`` are decided by the store in one step; otherwise by a look before the write.
+    conditional_writes: bool
+    #: So is ``IfMatch`` of a delete.
+    conditional_deletes: bool
+    #: The store compares what it received with a checksum sent along.
+    verifies_checksums: bool
+    #: Equal bytes written in one step have equal ETags.
+    etag_follows_content: bool
+
+
 class ObjectStore(Protocol):
     """An object store. Implementations are safe for use by several threads."""
 
@@ -62,6 +77,9 @@ class ObjectStore(Protocol):
 
     def ensure(self, prefix: Location) -> bool:
         """Create the bucket or folder of ``prefix`` if it is missing; True if it was created."""
+
+    def capabilities(self, prefix: Location) -> Capabilities:
+        """What this store can do, found out once per process by writing and deleting objects below ``prefix``."""
 
     def stat(self, location: Location) -> ObjectInfo:
         """Everything known of one object, with metadata.
@@ -73,7 +91,9 @@ class ObjectStore(Protocol):
     def list(self, prefix: Location, *, after: str | None = None) -> Iterator[ObjectInfo]:
         """Objects whose key starts with ``prefix.key``, streamed in the order of their UTF-8 keys.
 
-        ``after`` is a full key; only keys behind it are listed. An empty prefix lists nothing, and is no error.
+        ``after`` is a full key; only keys behind it are listed. A prefix with nothing below it lists nothing, and is
+        no error. Left out, with a warning that counts them: names that no location can hold. Left out silently:
+        keys that end in ``/``, which only mark a folder.
         """
 
     def read(self, location: Location, *, limit: int) -> tuple[bytes, ObjectInfo]:
@@ -94,10 +114,12 @@ class ObjectStore(Protocol):
         version_id: str | None = None,
         progress: Progress | None = None,
     ) -> tuple[ObjectInfo, str]:
-        """Stream an object into the new file ``path``; returns what was fetched and its sha256 in hex.
+        """Stream an object into the file ``path``; returns what was fetched and its sha256 in hex.
+
+        An object that is refused is not begun; if a transfer fails, what it wrote is removed.
 
         Raises:
-            ObjectMissing: there is none.
+            ObjectMissing: there is none, or not in that version.
             ContentChanged: its ETag is not ``etag``, or it was replaced while it was read.
             AudioTooLarge: it has more than ``limit`` bytes; nothing is written then.
             StoreUnreachable: the body ended early.
@@ -114,6 +136,9 @@ class ObjectStore(Protocol):
         condition: Condition = None,
     ) -> ObjectInfo:
         """Write a small object in one step; readers see the old content or the new, never a part.
+
+        Of several writers with one condition at most one succeeds. A writer whose answer got lost on the way may see
+        ``PreconditionFailed`` although its own write is what is there: whoever loses reads the object again.
 
         Raises:
             PreconditionFailed: the condition does not hold.
@@ -132,7 +157,7 @@ class ObjectStore(Protocol):
     ) -> tuple[ObjectInfo, str]:
         """Stream a file into the store in flat memory; returns the object and the sha256 of its bytes.
 
-        The sha256 is put into the metadata as ``SHA256``.
+        The sha256 is put into the metadata as ``SHA256``. Conditions are those of ``put``.
 
         Raises:
             ContentChanged: the file changed while it was read; nothing of it stays in the store.
@@ -142,11 +167,15 @@ class ObjectStore(Protocol):
         """
 
     def delete(self, location: Location, *, condition: IfMatch | None = None) -> None:
-        """Remove an object; it is no error if there is none.
+        """Remove an object; it is no error if there is none, whatever the condition.
 
         Raises:
-            PreconditionFailed: the condition does not hold.
+            PreconditionFailed: an object is there and is another one.
         """
 
     def presign(self, location: Location, *, seconds: int, filename: str | None = None) -> str:
-        """A link that anybody may fetch for that long; a ``file://`` location where a store has no links."""
+        """A link that anybody may fetch for that long; the location itself where a store has no links.
+
+        ``seconds`` is held between 1 and 604,800, the most that a signature of AWS may last. ``filename`` is what a
+        browser offers to save it as.
+        """
