@@ -22,6 +22,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.cimpl import RESOURCE_TOPIC, NewTopic
 
+from lfk.brokers import kafka_log
 from lfk.brokers.base import Delivered, GroupListener, Partition, Progress, Standing, TopicPlan, TopicState
 from lfk.brokers.kafka_errors import kafka_border, mapped
 from lfk.brokers.kafka_member import KafkaMember, delivered, start_transactions
@@ -71,7 +72,7 @@ class KafkaBroker:
     """See :class:`lfk.brokers.base.Broker`. ``config`` holds librdkafka's own names, ``bootstrap.servers`` included."""
 
     def __init__(self, config: Mapping[str, Any], *, transactional: bool = True) -> None:
-        self._config = {**_COMMON, "logger": log, **config}
+        self._config = {**_COMMON, "logger": kafka_log.log, **config}
         self._transactional = transactional
         self.address = str(config["bootstrap.servers"])
 

@@ -3,7 +3,7 @@
 One pass reads the announcements up to now and commits nothing; --follow goes on with what comes. With --out the files
 are kept in a folder that mirrors the transcripts (and --follow keeps its place in a consumer group of its own, so
 that it can be stopped and started); with --links each file gets a link that works for a while; with --format alone
-the text itself is printed. Where no broker runs, what was transcribed is read from the store.
+only the texts are printed. Where no broker runs, what was transcribed is read from the store.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from lfk.cli.console import Console
 from lfk.core.errors import ExitCode, LfkError
 from lfk.core.messages import Announcement
 from lfk.core.received import TranscriptFile
+from lfk.core.timecode import clock
 from lfk.settings import Settings
 
 SETTINGS = ("output", "follow", "start_from", "format", "links", "link_seconds")
@@ -60,10 +61,11 @@ class _Screen:
         self._texts = texts
 
     def announced(self, announcement: Announcement) -> None:
-        from lfk.cli.answers import answer_line
-
-        show = self._console.note if self._texts else self._console.result
-        show("transcript", announcement.to_dict(), f"{answer_line(announcement)}{_where(announcement)}")
+        line = _line(announcement)
+        if not self._texts or self._console.as_json or self._console.verbosity > 0:
+            self._console.result("transcript", announcement.to_dict(), line)
+        elif announcement.error is not None:
+            self._console.warn(line)
 
     def collected(self, file: TranscriptFile, path: Path, *, changed: bool) -> None:
         fields = {"format": file.form, "location": str(file.location), "path": str(path), "changed": changed}
@@ -84,6 +86,17 @@ class _Screen:
         """The last line; left out where the output is the texts."""
         if not self._texts:
             self._console.note("summary", fields, text)
+
+
+def _line(announcement: Announcement) -> str:
+    """``done  0:00:25  simple.tiny  audio  files``, or why it failed."""
+    from lfk.cli.answers import answer_line
+
+    if announcement.error is not None:
+        return answer_line(announcement)
+    length = "-" if announcement.duration is None else clock(announcement.duration)
+    how = f"{announcement.transcription_approach}{'  no speech' if announcement.no_speech else ''}"
+    return f"{announcement.status}  {length}  {how}  {announcement.path_to_audio}{_where(announcement)}"
 
 
 def _where(announcement: Announcement) -> str:

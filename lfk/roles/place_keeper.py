@@ -8,7 +8,6 @@ delivered again changes nothing, one that was not applied is never passed.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -30,21 +29,21 @@ _WINDOW = 200
 
 
 class PlaceKeeper:
-    """See the module. :meth:`run` returns when ``stop`` is set."""
+    """See the module. :meth:`run` returns when it is ``over``."""
 
     def __init__(
         self,
         apply: Callable[[Delivered], None],
-        stop: threading.Event,
+        over: Callable[[], bool],
         starts: Mapping[Partition, int] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``apply`` may take its time, and raises only what ends the reader; it should return soon after ``stop``.
+        """``apply`` may take its time, and raises only what ends the reader; it should return soon once it is over.
 
         ``starts`` says where partitions begin in which the group has no place yet; else they begin at the first record.
         """
         self._apply = apply
-        self._stop = stop
+        self._over = over
         self._starts = starts or {}
         self._clock = clock
         self._owned: set[Partition] = set()
@@ -63,7 +62,7 @@ class PlaceKeeper:
         self._member = broker.member(group, [topic], self)
         try:
             with ThreadPoolExecutor(1, thread_name_prefix="lfk-apply") as applier:
-                while not self._stop.is_set():
+                while not self._over():
                     self._step(applier)
             self._collect()
         finally:
@@ -118,7 +117,7 @@ class PlaceKeeper:
         record, outcome = self._running
         self._running = None
         if (error := outcome.exception()) is not None:
-            if self._stop.is_set():
+            if self._over():
                 log.info("stopped in %s@%d, which will be delivered again: %s", record.partition, record.offset, error)
                 return
             raise error

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lfk.brokers.base import Broker, Publisher, TopicPlan
 from lfk.core.addressing import Roots
-from lfk.core.errors import BrokerUnreachable, BucketMissing, LfkError, ObjectMissing, UsageError
+from lfk.core.errors import BrokerUnreachable, LfkError, ObjectMissing, UsageError
 from lfk.core.location import Location
 from lfk.roles.sender import ReferenceSender
 from lfk.settings import Settings
@@ -59,17 +59,8 @@ def find_broker(settings: Settings, store: ObjectStore) -> Broker | None:
     """The broker to talk to: the configured one, or an embedded one that runs on this machine and store, or None."""
     if settings.bootstrap:
         return real_broker(settings)
-    try:
-        data, _info = store.read(broker_record(settings), limit=_BROKER_RECORD_LIMIT)
-        record = json.loads(data)
-        address, host = str(record["bootstrap"]), str(record["host"])
-    except (ObjectMissing, BucketMissing):
-        return None
-    except (ValueError, KeyError, TypeError):
-        log.warning("%s is not readable; going on as if no embedded broker ran", broker_record(settings))
-        return None
-    if host != socket.gethostname():
-        log.info("the embedded broker of this store runs on %s, out of reach from here", host)
+    address = embedded_address(settings, store)
+    if address is None:
         return None
     broker = _embedded(settings, address)
     try:
@@ -77,6 +68,23 @@ def find_broker(settings: Settings, store: ObjectStore) -> Broker | None:
     except BrokerUnreachable:
         return None
     return broker
+
+
+def embedded_address(settings: Settings, store: ObjectStore) -> str | None:
+    """Where an embedded broker of this machine and store says it is; it may have died since."""
+    try:
+        data, _info = store.read(broker_record(settings), limit=_BROKER_RECORD_LIMIT)
+        record = json.loads(data)
+        address, host = str(record["bootstrap"]), str(record["host"])
+    except ObjectMissing:
+        return None
+    except (ValueError, KeyError, TypeError):
+        log.warning("%s is not readable; going on as if no embedded broker ran", broker_record(settings))
+        return None
+    if host != socket.gethostname():
+        log.info("the embedded broker of this store runs on %s, out of reach from here", host)
+        return None
+    return address
 
 
 def broker_record(settings: Settings) -> Location:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lfk.core.errors import BrokerUnreachable, UsageError
+from lfk.core.errors import BrokerUnreachable, Unreachable, UsageError
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
-from lfk.wiring.broker import codec, find_broker
+from lfk.wiring.broker import codec, embedded_address, find_broker
 from lfk.wiring.places import roots
 
 if TYPE_CHECKING:
+    from lfk.brokers.base import Broker
     from lfk.roles.transcripts import Audience, Reader
+
+log = logging.getLogger(__name__)
+
+#: How often a reader looks whether the embedded broker it follows is still there, or a new one is.
+_EMBEDDED_SECONDS = 2.0
 
 
 def prints_texts(settings: Settings) -> bool:
@@ -62,29 +70,91 @@ def read_announcements(settings: Settings, store: ObjectStore, reader: Reader, s
     Raises:
         BrokerUnreachable: there is nothing to follow.
     """
-    from lfk.roles.place_keeper import PlaceKeeper
-    from lfk.roles.transcripts import announcements_in_store, parse_start
+    from lfk.roles.transcripts import parse_start
 
     since = parse_start(settings.start_from, int(time.time() * 1000))
     broker = find_broker(settings, store)
-    topic = settings.topic_transcripts
+    if broker is None and settings.follow:
+        raise BrokerUnreachable(
+            f"no embedded broker runs on {settings.store} and this machine",
+            hint="start `lfk up` or `lfk hub`, set BOOTSTRAP_SERVERS, or leave --follow out to read the store",
+        )
     if broker is None:
-        if settings.follow:
-            raise BrokerUnreachable(
-                f"no embedded broker runs on {settings.store} and this machine",
-                hint="start `lfk up` or `lfk hub`, set BOOTSTRAP_SERVERS, or leave --follow out to read the store",
-            )
-        for announcement in announcements_in_store(store, codec(settings), roots(settings), since):
-            if stop.is_set():
-                return
-            reader.announcement(announcement)
-    elif settings.follow and settings.output:
-        starts = {} if since is None else broker.positions(topic, since)
-        PlaceKeeper(reader.record, stop, starts).run(broker, reader_group(settings), topic)
-    elif settings.follow:
-        reader.records(broker.follow(topic, since))
+        _read_store(settings, store, reader, stop, since)
+    elif not settings.follow:
+        reader.records(broker.snapshot(settings.topic_transcripts, since))
+    elif settings.bootstrap:
+        _follow(settings, broker, reader, stop.is_set, since)
     else:
-        reader.records(broker.snapshot(topic, since))
+        _follow_embedded(settings, store, broker, reader, stop, since)
+
+
+def _read_store(
+    settings: Settings, store: ObjectStore, reader: Reader, stop: threading.Event, since: int | None
+) -> None:
+    from lfk.roles.transcripts import announcements_in_store
+
+    for announcement in announcements_in_store(store, codec(settings), roots(settings), since):
+        if stop.is_set():
+            return
+        reader.announcement(announcement)
+
+
+def _follow(settings: Settings, broker: Broker, reader: Reader, over: Callable[[], bool], since: int | None) -> None:
+    from lfk.roles.place_keeper import PlaceKeeper
+
+    topic = settings.topic_transcripts
+    if settings.output:
+        starts = {} if since is None else broker.positions(topic, since)
+        PlaceKeeper(reader.record, over, starts).run(broker, reader_group(settings), topic)
+    else:
+        reader.records(takewhile(lambda _record: not over(), broker.follow(topic, since)))
+
+
+def _follow_embedded(
+    settings: Settings,
+    store: ObjectStore,
+    broker: Broker | None,
+    reader: Reader,
+    stop: threading.Event,
+    since: int | None,
+) -> None:
+    """Follow one embedded broker after the other: each takes what it held, and the group's place, along with it.
+
+    So with a folder to fill, what the store holds comes first, and the folder tells what is there already.
+    """
+    while not stop.is_set():
+        if broker is not None:
+            if settings.output:
+                _read_store(settings, store, reader, stop, since)
+            _follow(settings, broker, reader, _Gone(settings, store, broker.address, stop), since)
+            broker.close()
+        elif stop.wait(_EMBEDDED_SECONDS):
+            return
+        broker = find_broker(settings, store)
+
+
+class _Gone:
+    """Tells, when called, whether the embedded broker at an address was replaced or stopped, or the reader is to."""
+
+    def __init__(self, settings: Settings, store: ObjectStore, address: str, stop: threading.Event) -> None:
+        self._settings = settings
+        self._store = store
+        self._address = address
+        self._stop = stop
+        self._looked = time.monotonic()
+        self._gone = False
+
+    def __call__(self) -> bool:
+        if not self._gone and time.monotonic() - self._looked >= _EMBEDDED_SECONDS:
+            self._looked = time.monotonic()
+            try:
+                self._gone = embedded_address(self._settings, self._store) != self._address
+            except Unreachable as error:
+                log.warning("looking for the embedded broker: %s", error)
+            if self._gone:
+                log.warning("the embedded broker has gone; waiting for the next")
+        return self._gone or self._stop.is_set()
 
 
 def reader_group(settings: Settings) -> str:
