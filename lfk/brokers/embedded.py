@@ -8,6 +8,7 @@ and a few megabytes a partition, beyond which it would drop the oldest records. 
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,8 +26,20 @@ from lfk.core.errors import BrokerFull
 PARTITION_BYTES = 3 << 20
 #: What a record costs besides its key and value: batch header, headers, index.
 _RECORD_OVERHEAD = 512
+#: An embedded broker is on this machine, so it answers at once or not at all.
+_CONNECT_SECONDS = 1.0
 #: How long a look at the group's progress is good for. At full speed a sender adds far less than the margin in it.
 _LOOK_SECONDS = 0.5
+
+
+def listens(address: str) -> bool:
+    """Whether anybody listens at an embedded broker's address: told at once, where librdkafka would keep trying."""
+    host, _colon, port = address.partition(",")[0].rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 class MockCluster:

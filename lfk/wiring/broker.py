@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lfk.brokers.base import Broker, Publisher, TopicPlan
 from lfk.core.addressing import Roots
-from lfk.core.errors import BrokerUnreachable, LfkError, ObjectMissing, UsageError
+from lfk.core.errors import BrokerUnreachable, BucketMissing, LfkError, ObjectMissing, UsageError
 from lfk.core.location import Location
 from lfk.roles.sender import ReferenceSender
 from lfk.settings import Settings
@@ -59,8 +59,10 @@ def find_broker(settings: Settings, store: ObjectStore) -> Broker | None:
     """The broker to talk to: the configured one, or an embedded one that runs on this machine and store, or None."""
     if settings.bootstrap:
         return real_broker(settings)
+    from lfk.brokers.embedded import listens
+
     address = embedded_address(settings, store)
-    if address is None:
+    if address is None or not listens(address):
         return None
     broker = _embedded(settings, address)
     try:
@@ -76,7 +78,7 @@ def embedded_address(settings: Settings, store: ObjectStore) -> str | None:
         data, _info = store.read(broker_record(settings), limit=_BROKER_RECORD_LIMIT)
         record = json.loads(data)
         address, host = str(record["bootstrap"]), str(record["host"])
-    except ObjectMissing:
+    except (ObjectMissing, BucketMissing):
         return None
     except (ValueError, KeyError, TypeError):
         log.warning("%s is not readable; going on as if no embedded broker ran", broker_record(settings))
