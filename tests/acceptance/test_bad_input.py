@@ -156,5 +156,5 @@ def test_bad_media_fail_alone(tmp_path: Path) -> None:
     for name in WORKS:
         assert answers[name]["status"] == "done", answers[name]
     assert answers["silence.wav"]["no_speech"]
-    failed = [path for path in (tmp_path / "store/.lfk/failed").iterdir()]
+    failed = list((tmp_path / "store/.lfk/failed").iterdir())
     assert len(failed) == len(FAILS)
