@@ -213,6 +213,9 @@ class Settings:
     settle: float = _setting(
         "LFK_SETTLE", 1.0, "seconds a file must stay unchanged before it is uploaded", "sync", parse=_seconds
     )
+    watch: bool = _setting(
+        "LFK_WATCH", False, "go on: upload what appears or changes", "sync", parse=_flag, flag="--watch"
+    )
     rescan: float = _setting(
         "LFK_RESCAN", 300.0, "seconds between full scans of a watched folder", "sync", parse=_seconds
     )
@@ -348,6 +351,9 @@ class Settings:
         "consumer group of `transcripts --follow --out`; empty means one per machine and folder",
         "transcripts",
     )
+
+    # --- demo
+    demo_folder: str = _setting("LFK_DEMO_FOLDER", "lfk-demo", "folder of the demo", "demo", flag="--dir")
 
     # --- everywhere
     json: bool = _setting("LFK_JSON", False, "one JSON object a line", "output", parse=_flag, flag="--json")

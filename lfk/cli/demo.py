@@ -20,34 +20,33 @@ from lfk.core.messages import Announcement
 from lfk.core.received import TranscriptFile
 from lfk.settings import Settings
 
-SETTINGS = ("workers", "threads", "device")
+SETTINGS = ("demo_folder", "approach", "model", "workers", "threads", "device")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """The user's own audio, and how it is to be transcribed."""
+    """The user's own audio."""
     parser.add_argument("audio", nargs="*", metavar="AUDIO", help="your own files instead of the bundled speech")
-    parser.add_argument("--dir", default="lfk-demo", metavar="DIR", help="where everything goes (default: lfk-demo)")
-    parser.add_argument("--approach", default="simple", help="simple, segmentation or diarisation (default: simple)")
-    parser.add_argument("--model", default="tiny", help="a Whisper model (default: tiny)")
 
 
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
     """Lay out, sync, transcribe, show."""
-    folder = Path(arguments.dir).absolute()
+    from lfk import wiring
+    from lfk.roles.demo import lay_out
+
+    folder = Path(settings.demo_folder).absolute()
     with tempfile.TemporaryDirectory(prefix="lfk-demo-") as memory:
-        return _run(arguments, _demo_settings(settings, folder, memory), folder, console)
+        request = wiring.request(settings).completed(wiring.roots(settings))
+        laid_out = lay_out(folder / "recordings", request.approach, request.model, arguments.audio)
+        console.say(f"recordings   {len(laid_out)} in {folder / 'recordings'}")
+        return _run(_demo_settings(settings, folder, memory), folder, laid_out, console)
 
 
-def _run(arguments: argparse.Namespace, settings: Settings, folder: Path, console: Console) -> ExitCode:
+def _run(settings: Settings, folder: Path, laid_out: list[str], console: Console) -> ExitCode:
     from lfk import wiring
     from lfk.cli.answers import stage_times
     from lfk.cli.signals import stop_on_signal
-    from lfk.roles.demo import lay_out
 
     where = wiring.roots(settings)
-    request = wiring.request(dataclasses.replace(settings, approach=arguments.approach, model=arguments.model))
-    laid_out = lay_out(folder / "recordings", request.approach, request.model, arguments.audio)
-    console.say(f"recordings   {len(laid_out)} in {folder / 'recordings'}")
     began = time.monotonic()
     with stop_on_signal() as stop:
         store = wiring.open_store(settings)
