@@ -2,18 +2,26 @@
 
 SRC/<approach>/<model>/... tells what is asked for; anything else gets the defaults. Unchanged files are not sent
 again. Several files go at a time; a file that fails is named, and the others go on. Stopping it (Ctrl-C, SIGTERM)
-is safe at any time: the next pass does what was left.
+is safe at any time: the next pass does what was left. With --watch it goes on as a service: it waits for files to be
+closed, and for store and broker to come back.
 """
 
 from __future__ import annotations
 
 import argparse
+import threading
+from typing import TYPE_CHECKING
 
 from lfk.cli.console import Console
-from lfk.core.errors import ExitCode
+from lfk.core.errors import ExitCode, UsageError
 from lfk.settings import Settings
 
+if TYPE_CHECKING:
+    from lfk.roles.sync_job import SyncJob
+    from lfk.stores.base import ObjectStore
+
 SETTINGS = (
+    "watch",
     "layout",
     "prefix",
     "approach",
@@ -34,25 +42,45 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
-    """One pass."""
+    """One pass, or a service."""
     from lfk import wiring
-    from lfk.cli.options import REFERENCES_WAIT
     from lfk.cli.signals import stop_on_signal
-    from lfk.cli.sync_display import SyncDisplay
 
+    if settings.watch and settings.dry_run:
+        raise UsageError("--watch and --dry-run exclude each other", hint="leave one of them out")
     job = wiring.sync_job(settings, arguments.src)
     with stop_on_signal() as stop:
         store = wiring.open_store(settings)
-        with console.progress("syncing") as bar:
-            display = SyncDisplay(console, bar, dry_run=job.dry_run)
-            with wiring.open_sync(settings, job, store, display, stop) as sync:
-                summary = sync.run()
-        display.finish(summary)
-        if summary.outage is not None:
-            console.error(summary.outage)
-            return summary.outage.exit_code
-        if stop.is_set():
-            return ExitCode.INTERRUPTED
+        if settings.watch:
+            return _watch(settings, job, store, console, stop)
+        return _pass(settings, job, store, console, stop)
+
+
+def _pass(settings: Settings, job: SyncJob, store: ObjectStore, console: Console, stop: threading.Event) -> ExitCode:
+    from lfk import wiring
+    from lfk.cli.options import REFERENCES_WAIT
+    from lfk.cli.sync_display import SyncDisplay
+
+    with console.progress("syncing") as bar:
+        display = SyncDisplay(console, bar, dry_run=job.dry_run)
+        with wiring.open_sync(settings, job, store, display, stop) as sync:
+            summary = sync.run()
+    display.finish(summary)
+    if summary.outage is not None:
+        console.error(summary.outage)
+        return summary.outage.exit_code
+    if stop.is_set():
+        return ExitCode.INTERRUPTED
     if summary.referred and wiring.references_wait(settings, store):
         console.say(REFERENCES_WAIT)
     return ExitCode.SOME_FAILED if summary.failed else ExitCode.OK
+
+
+def _watch(settings: Settings, job: SyncJob, store: ObjectStore, console: Console, stop: threading.Event) -> ExitCode:
+    from lfk import wiring
+    from lfk.cli.sync_display import SyncDisplay
+
+    display = SyncDisplay(console, None, dry_run=False)
+    console.say(f"watching {job.source}; audio goes to {job.roots.audio}")
+    display.finish(wiring.open_watcher(settings, job, store, display, stop).run())
+    return ExitCode.OK

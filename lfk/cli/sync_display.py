@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from lfk.cli.console import Bar, Console
-from lfk.roles.sync_events import BytesMoved, Event, FileDone, FileFound, Outcome, Summary
+from lfk.roles.sync_events import BytesMoved, Event, FileDone, FileFound, Outcome, Paused, Resumed, Summary
 
 
 class SyncDisplay:
     """Give it to sync as its report. Bytes are told by worker threads, everything else by one."""
 
-    def __init__(self, console: Console, bar: Bar, *, dry_run: bool) -> None:
+    def __init__(self, console: Console, bar: Bar | None, *, dry_run: bool) -> None:
+        """A service has no bar, as it has no end: it shows each file that was sent instead."""
         self._console = console
         self._bar = bar
         self._dry_run = dry_run
@@ -19,15 +20,24 @@ class SyncDisplay:
         self._count = 0
 
     def __call__(self, event: Event) -> None:
+        if isinstance(event, FileDone):
+            if self._bar is not None:
+                self._bar.advance(count=1)
+            self._show(event)
+        elif isinstance(event, Paused):
+            self._console.error(event.error, f"waiting {event.seconds:.0f} s")
+        elif isinstance(event, Resumed):
+            self._console.note("resumed", {}, "store and broker are back: going on")
+        elif self._bar is not None:
+            self._move(self._bar, event)
+
+    def _move(self, bar: Bar, event: FileFound | BytesMoved) -> None:
         if isinstance(event, BytesMoved):
-            self._bar.advance(size=event.size)
-        elif isinstance(event, FileFound):
+            bar.advance(size=event.size)
+        else:
             self._size += event.size
             self._count += 1
-            self._bar.total(size=self._size, count=self._count)
-        else:
-            self._bar.advance(count=1)
-            self._show(event)
+            bar.total(size=self._size, count=self._count)
 
     def finish(self, summary: Summary) -> None:
         """The line at the end."""
@@ -48,9 +58,13 @@ class SyncDisplay:
             self._console.error(done.error, done.name)
         if self._console.as_json:
             self._console.note("file", _fields(done, dry_run=self._dry_run), "")
-        elif done.outcome is not Outcome.FAILED and (self._dry_run or self._console.verbosity > 0):
+        elif done.error is None and self._wants_line(done.outcome):
             verb = f"would be {done.outcome.value}" if self._dry_run else done.outcome.value
             self._console.say(f"{verb}  {done.name}  {megabytes(done.size)}  {done.location}")
+
+    def _wants_line(self, outcome: Outcome) -> bool:
+        service = self._bar is None and outcome is not Outcome.UNCHANGED
+        return service or self._dry_run or self._console.verbosity > 0
 
 
 def summary_line(summary: Summary, *, dry_run: bool) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from lfk.core.errors import FileUnreadable
+from lfk.core.errors import FileUnreadable, LfkError
 from lfk.core.media_types import is_media
 from lfk.core.patterns import Selection
 from lfk.core.sync_plan import Stamp
@@ -44,7 +44,7 @@ class Misfit:
     """Something that has the name of a recording or of a folder and cannot be read as one."""
 
     relative: str
-    error: FileUnreadable
+    error: LfkError
 
 
 class Scan:

@@ -43,21 +43,20 @@ def source_identity(name: str, host: str, source: Path) -> str:
     return f"{quote(host, safe='')}:{hashlib.sha256(os.fsencode(source)).hexdigest()[:16]}"
 
 
-def own_folders(roots: Roots) -> frozenset[FolderId]:
+def own_paths(roots: Roots) -> tuple[Path, ...]:
     """The store's own folders on this machine, which are never a source even where they lie inside one."""
-    found = set()
-    for root in (roots.audio, roots.transcripts, roots.records):
-        if root.scheme == "file":
-            try:
-                found.add(folder_id(Path("/" + root.key)))
-            except FileNotFoundError:
-                continue
-    return frozenset(found)
+    places = (roots.audio, roots.transcripts, roots.records)
+    return tuple(Path("/" + place.key).resolve() for place in places if place.scheme == "file")
+
+
+def own_folders(roots: Roots) -> frozenset[FolderId]:
+    """The identities of those that are there."""
+    return frozenset(folder_id(path) for path in own_paths(roots) if path.is_dir())
 
 
 def shown(relative: str) -> str:
     """A path fit to be written as UTF-8: bytes that are none are written as ``\\xNN``."""
-    return os.fsencode(relative).decode("utf-8", "backslashreplace")
+    return os.fsencode(relative).decode("utf-8", "backslashreplace") or "."
 
 
 def refuse_own_folder(source: Path, audio: Location) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 from lfk.core.errors import BucketMissing
-from lfk.roles.scan import Found, Scan
+from lfk.roles.scan import Found, Misfit, Scan
 from lfk.roles.source import own_folders, refuse_own_folder
 from lfk.roles.sync_events import Summary
-from lfk.roles.sync_files import FileSync, SyncJob
+from lfk.roles.sync_files import FileSync
+from lfk.roles.sync_job import SyncJob
 from lfk.stores.base import ObjectStore
 
 
@@ -24,7 +26,7 @@ class Synchroniser:
         refuse_own_folder(job.source, job.roots.audio)
         self._job = job
         self._store = store
-        self._files = files
+        self.files = files
 
     def run(self) -> Summary:
         """One pass. An outage on the way ends it early and stands in the summary.
@@ -34,10 +36,11 @@ class Synchroniser:
         """
         begun = time.monotonic()
         self.prepare()
-        self.scan()
-        self._files.finish()
-        self._files.summary.seconds = time.monotonic() - begun
-        return self._files.summary
+        for item in self.scan():
+            self.take(item)
+        self.files.finish()
+        self.files.summary.seconds = time.monotonic() - begun
+        return self.files.summary
 
     def prepare(self) -> None:
         """Confirm that the audio root is there; a store folder of this machine is made if it is missing."""
@@ -50,14 +53,18 @@ class Synchroniser:
             if not self._job.dry_run:
                 self._store.ensure(audio)
 
-    def scan(self) -> None:
-        """Offer everything that is in the folder now; ends early where nothing more is to be begun."""
+    def scan(self) -> Iterator[Found | Misfit]:
+        """What is in the folder now; ends early where nothing more is to be begun."""
         walk = Scan(self._job.source, self._job.selection, own_folders(self._job.roots))
         for item in walk:
-            if self._files.over:
+            if self.files.over:
                 break
-            if isinstance(item, Found):
-                self._files.offer(item)
-            else:
-                self._files.refuse(item)
-        self._files.summary.ignored = walk.ignored
+            yield item
+        self.files.summary.ignored = walk.ignored
+
+    def take(self, item: Found | Misfit, *, trust: bool = False) -> None:
+        """Take on what a scan has found; ``trust`` as in :meth:`FileSync.offer`."""
+        if isinstance(item, Found):
+            self.files.offer(item, trust=trust)
+        else:
+            self.files.refuse(item)

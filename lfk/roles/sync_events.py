@@ -8,6 +8,8 @@ from enum import Enum
 from lfk.core.errors import LfkError
 from lfk.core.location import Location
 from lfk.core.messages import AudioReference
+from lfk.core.sync_plan import Stamp
+from lfk.roles.source import shown
 
 
 class Outcome(str, Enum):
@@ -41,18 +43,43 @@ class BytesMoved:
 class FileDone:
     """One file has come to its end for now."""
 
-    #: Path below the source folder, fit to be shown and written as UTF-8.
-    name: str
+    #: Path below the source folder.
+    relative: str
     outcome: Outcome
-    size: int = 0
+    #: None for what is no file at all.
+    stamp: Stamp | None = None
     location: Location | None = None
     reference: AudioReference | None = None
     error: LfkError | None = None
     #: Since it was found.
     seconds: float = 0.0
 
+    @property
+    def name(self) -> str:
+        """Its path, fit to be shown and written as UTF-8."""
+        return shown(self.relative)
 
-Event = FileFound | BytesMoved | FileDone
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.stamp.size if self.stamp is not None else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """A service waits for store or broker to come back."""
+
+    error: LfkError
+    #: Until they are tried again.
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Store and broker are back."""
+
+
+Event = FileFound | BytesMoved | FileDone | Paused | Resumed
 
 
 @dataclass(slots=True)

@@ -19,10 +19,9 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lfk.core.addressing import Roots
 from lfk.core.errors import (
     AudioEmpty,
     BrokerFull,
@@ -36,14 +35,13 @@ from lfk.core.errors import (
 from lfk.core.layout import Placed, check_prefix, place
 from lfk.core.media_types import content_type
 from lfk.core.messages import AudioReference
-from lfk.core.patterns import Selection
-from lfk.core.request import Request
 from lfk.core.sync_plan import Action, Known, Stamp
 from lfk.roles.patience import send_when_room
 from lfk.roles.scan import Found, Misfit, stamp_of, unreadable
 from lfk.roles.sender import ReferenceSender
 from lfk.roles.source import shown
 from lfk.roles.sync_events import BytesMoved, Event, FileDone, FileFound, Outcome, Summary
+from lfk.roles.sync_job import SyncJob
 from lfk.roles.sync_state import SyncState
 from lfk.roles.uploader import Result, Stopped, Task, Uploader
 from lfk.stores.base import ObjectStore
@@ -62,24 +60,6 @@ TICK_SECONDS = 0.2
 _LAST_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class SyncJob:
-    """What is to be synced, and how. ``source`` is as :func:`lfk.roles.source.open_source` returns it."""
-
-    source: Path
-    roots: Roots
-    request: Request
-    #: Who uploads; see :func:`lfk.roles.source.source_identity`.
-    identity: str
-    layout: str = "approach"
-    prefix: str = ""
-    selection: Selection = field(default_factory=Selection)
-    transfers: int = 8
-    #: Seconds that a file must not have been modified.
-    settle: float = 1.0
-    dry_run: bool = False
-
-
 @dataclass(slots=True, eq=False)
 class _Work:
     """One file under way."""
@@ -93,6 +73,8 @@ class _Work:
     begun: float
     attempts: int = 0
     moved: int = 0
+    #: Which of the waits in the queue is its own; None while it is not waiting for its time.
+    turn: int | None = None
     #: It was offered again meanwhile.
     again: bool = False
     future: Future[None] | None = None
@@ -151,20 +133,29 @@ class FileSync:
         """Nothing new is to be begun: told to stop, or an outage."""
         return self._stop.is_set() or self._outage is not None
 
-    def offer(self, found: Found, *, complete: bool = False) -> None:
-        """Take one file on; waits while too many are open. ``complete``: it is known to be closed, so no settling."""
+    def offer(self, found: Found, *, complete: bool = False, trust: bool = False) -> None:
+        """Take one file on; waits while too many are open.
+
+        Args:
+            complete: it is known to be closed, so it need not settle.
+            trust: do not ask the store about a file that is as it was when its reference was confirmed.
+        """
         while len(self._open) >= _OPEN_LIMIT and not self.over:
             self.step(TICK_SECONDS)
         if (under_way := self._open.get(found.relative)) is not None:
-            under_way.again = True
+            self._hurry(under_way, found.stamp, complete=complete)
             return
-        self._report(FileFound(found.stamp.size))
         try:
             placed = place(self._job.layout, found.relative, self._prefix, self._request, self._job.roots)
         except LfkError as error:
-            self._end(FileDone(shown(found.relative), Outcome.FAILED, found.stamp.size, error=error))
+            self._report(FileFound(found.stamp.size))
+            self._report(BytesMoved(found.stamp.size))
+            self._end(FileDone(found.relative, Outcome.FAILED, found.stamp, error=error))
             return
         asked = self._request.identity(placed.pair)
+        if trust and self._is_confirmed(found, placed, asked):
+            return
+        self._report(FileFound(found.stamp.size))
         path = self._job.source / found.relative
         work = _Work(found.relative, path, found.stamp, placed, asked, time.monotonic())
         self._open[found.relative] = work
@@ -176,13 +167,16 @@ class FileSync:
 
     def refuse(self, misfit: Misfit) -> None:
         """Tell that something in the folder cannot be synced."""
-        self._end(FileDone(shown(misfit.relative), Outcome.FAILED, error=misfit.error))
+        self._report(FileFound(0))
+        self._end(FileDone(misfit.relative, Outcome.FAILED, error=misfit.error))
 
     def step(self, timeout: float) -> None:
         """Do what is due and handle what workers and broker have told, waiting for it at most ``timeout`` seconds."""
         now = time.monotonic()
         while self._due and self._due[0][0] <= now:
-            self._resume(heapq.heappop(self._due)[2])
+            _due, turn, work = heapq.heappop(self._due)
+            if work.turn == turn:
+                self._resume(work)
         wait = min(timeout, self._due[0][0] - now) if self._due else timeout
         try:
             self._events.get(timeout=max(0.0, wait))()
@@ -204,17 +198,33 @@ class FileSync:
         """Let the worker threads go."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def recover(self) -> None:
-        """Forget an outage, so that work may be tried again."""
-        self._outage = None
+    def wake(self) -> None:
+        """End a :meth:`step` that waits. From any thread."""
+        self._events.put(_nothing)
 
     # --- steps of one file, all on the owner's thread
 
     def _later(self, work: _Work, seconds: float) -> None:
-        heapq.heappush(self._due, (time.monotonic() + seconds, next(self._order), work))
+        work.turn = next(self._order)
+        heapq.heappush(self._due, (time.monotonic() + seconds, work.turn, work))
+
+    def _hurry(self, work: _Work, stamp: Stamp, *, complete: bool) -> None:
+        """A file under way was offered again: one that only waits to settle begins if it is known to be complete."""
+        if work.turn is None:
+            work.again = True
+        elif complete:
+            work.turn = None
+            work.stamp = stamp
+            self._begin(work)
+
+    def _is_confirmed(self, found: Found, placed: Placed, asked: str) -> bool:
+        known = self._state.get(found.relative)
+        at_place = known is not None and known.location == str(placed.address.location)
+        return at_place and known is not None and (known.stamp, known.confirmed) == (found.stamp, asked)
 
     def _resume(self, work: _Work) -> None:
         """Its wait is over: go on if it has not changed meanwhile."""
+        work.turn = None
         try:
             stamp = stamp_of(work.path.stat())
         except OSError as error:
@@ -347,13 +357,13 @@ class FileSync:
             self._report(BytesMoved(missing))
         seconds = time.monotonic() - work.begun
         location = work.placed.address.location
-        self._end(FileDone(shown(work.relative), outcome, work.stamp.size, location, work.reference, error, seconds))
+        self._end(FileDone(work.relative, outcome, work.stamp, location, work.reference, error, seconds))
         if work.again and not self.over:
             self._offer_again(work)
 
     def _offer_again(self, work: _Work) -> None:
         try:
-            self.offer(Found(work.relative, stamp_of(work.path.stat())), complete=True)
+            self.offer(Found(work.relative, stamp_of(work.path.stat())), complete=True, trust=True)
         except (OSError, LfkError):
             log.info("%s has gone since it was synced", shown(work.relative))
 
@@ -366,17 +376,17 @@ class FileSync:
         del self._open[work.relative]
 
     def _abandon(self) -> None:
-        """The pass is over early: take back what has not begun, wait for the rest, briefly for confirmations."""
-        self._due.clear()
-        for work in list(self._open.values()):
-            if work.future is None or work.future.cancel():
-                self._drop(work)
+        """It is over early: take back what has not begun, wait for the rest, briefly for confirmations."""
         patience = time.monotonic() + _LAST_SECONDS
-        while any(work.result is None for work in self._open.values()) or (self._open and time.monotonic() < patience):
-            self.step(TICK_SECONDS)
-            for _due, _order, work in self._due:
-                self._drop(work)
+        while True:
             self._due.clear()
+            for work in list(self._open.values()):
+                if work.turn is not None or (work.future is not None and work.future.cancel()):
+                    self._drop(work)
+            unconfirmed_only = all(work.result is not None for work in self._open.values())
+            if not self._open or (unconfirmed_only and time.monotonic() >= patience):
+                break
+            self.step(TICK_SECONDS)
         for work in list(self._open.values()):
             self._drop(work)
 
@@ -385,3 +395,7 @@ def _unsettled(stamp: Stamp, settle: float, now: float) -> float:
     """Seconds until a file will have been unmodified for the settle time; a time to come counts as just now."""
     age = max(0.0, now - stamp.modified / 1e9)
     return max(0.0, settle - age)
+
+
+def _nothing() -> None:
+    """What wakes the owner up."""

@@ -17,7 +17,16 @@ from lfk.wiring.doctor import doctor_looks, shown_settings
 from lfk.wiring.hubs import engine_kind, open_hub, rendering, worker_count
 from lfk.wiring.places import open_store, place, roots, store_root
 from lfk.wiring.reading import open_reader, prints_texts, read_announcements, reader_group
-from lfk.wiring.syncing import confirm_topic, open_submit, open_sync, references_wait, request, sync_job
+from lfk.wiring.syncing import (
+    confirm_topic,
+    open_submit,
+    open_sync,
+    open_watcher,
+    references_wait,
+    request,
+    sync_job,
+    watching,
+)
 
 __all__ = [
     "announce_broker",
@@ -34,6 +43,7 @@ __all__ = [
     "open_store",
     "open_submit",
     "open_sync",
+    "open_watcher",
     "place",
     "prints_texts",
     "read_announcements",
@@ -49,6 +59,7 @@ __all__ = [
     "store_root",
     "sync_job",
     "topic_plans",
+    "watching",
     "withdraw_broker",
     "worker_count",
 ]

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from lfk.roles.submit import Submitted, Submitter
     from lfk.roles.sync import Synchroniser
     from lfk.roles.sync_events import Event
-    from lfk.roles.sync_files import SyncJob
+    from lfk.roles.sync_job import SyncJob
+    from lfk.roles.watch import Watcher
 
 
 def request(settings: Settings) -> Request:
@@ -48,7 +49,7 @@ def sync_job(settings: Settings, source: str) -> SyncJob:
     """
     from lfk.core.patterns import Selection
     from lfk.roles.source import open_source, source_identity
-    from lfk.roles.sync_files import SyncJob
+    from lfk.roles.sync_job import SyncJob
 
     folder = source or settings.source
     if not folder:
@@ -93,6 +94,45 @@ def open_sync(
         files = FileSync(job, store, sender, state, report, stop)
         stack.callback(files.close)
         yield Synchroniser(job, store, files)
+
+
+def open_watcher(
+    settings: Settings, job: SyncJob, store: ObjectStore, report: Callable[[Event], None], stop: threading.Event
+) -> Watcher:
+    """A watcher of the folder; it opens connections when it runs, and anew after every outage."""
+    from lfk.roles.watch import Watcher
+
+    return Watcher(job, lambda note: open_sync(settings, job, store, note, stop), report, stop, rescan=settings.rescan)
+
+
+@contextmanager
+def watching(
+    settings: Settings, job: SyncJob, store: ObjectStore, report: Callable[[Event], None], stop: threading.Event
+) -> Iterator[None]:
+    """Watch on a thread of its own while the block runs; ends with it. Sets ``stop`` if watching is impossible.
+
+    Raises:
+        LfkError: what made it impossible, at the block's end.
+    """
+    watcher = open_watcher(settings, job, store, report, stop)
+    failure: list[BaseException] = []
+
+    def watch() -> None:
+        try:
+            watcher.run()
+        except BaseException as error:  # noqa: BLE001 - raised again on the thread that has to know
+            failure.append(error)
+            stop.set()
+
+    thread = threading.Thread(target=watch, name="lfk-watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    if failure:
+        raise failure[0]
 
 
 def confirm_topic(settings: Settings, topic: str) -> None:

@@ -19,7 +19,8 @@ from lfk.core.request import Request
 from lfk.roles.sender import ReferenceSender
 from lfk.roles.sync import Synchroniser
 from lfk.roles.sync_events import Event, FileDone, Outcome, Summary
-from lfk.roles.sync_files import FileSync, SyncJob
+from lfk.roles.sync_files import FileSync
+from lfk.roles.sync_job import SyncJob
 from lfk.roles.sync_state import SyncState
 from lfk.stores.base import ObjectInfo, ObjectStore
 from lfk.stores.memory import MemoryStore

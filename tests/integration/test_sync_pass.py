@@ -352,6 +352,21 @@ class TestOutages:
         after = counted(rig.run())
         assert sum(after.values()) == len(rig.publisher.records) == 600
 
+    def test_a_file_that_waits_to_be_looked_at_again_holds_nothing_up(self, tmp_path: Path) -> None:
+        def fail(method: str, location: Location) -> None:
+            if method == "stat" and location.name == "b.wav":
+                waits.wait(10)
+                raise StoreUnreachable("gone")
+            if method == "upload":
+                waits.set()
+                raise ContentChanged("changed")
+
+        waits = threading.Event()
+        rig = Rig(tmp_path, MemoryStore(on_call=fail))
+        rig.write("a.wav")
+        rig.write("b.wav")
+        assert rig.run(settle=0.0).left == 2
+
     def test_a_store_that_is_out_of_reach_at_once(self, tmp_path: Path) -> None:
         def fail(method: str, location: Location) -> None:
             raise StoreUnreachable("gone")
