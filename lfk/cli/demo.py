@@ -25,7 +25,7 @@ SETTINGS = ("demo_folder", "approach", "model", "workers", "threads", "device")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The user's own audio."""
-    parser.add_argument("audio", nargs="*", metavar="AUDIO", help="your own files instead of the bundled speech")
+    parser.add_argument("files", nargs="*", metavar="AUDIO", help="your own files instead of the bundled speech")
 
 
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     folder = Path(settings.demo_folder).absolute()
     with tempfile.TemporaryDirectory(prefix="lfk-demo-") as memory:
         request = wiring.request(settings).completed(wiring.roots(settings))
-        laid_out = lay_out(folder / "recordings", request.approach, request.model, arguments.audio)
+        laid_out = lay_out(folder / "recordings", request.approach, request.model, arguments.files)
         console.say(f"recordings   {len(laid_out)} in {folder / 'recordings'}")
         return _run(_demo_settings(settings, folder, memory), folder, laid_out, console)
 
