@@ -71,7 +71,11 @@ def _run(settings: Settings, folder: Path, laid_out: list[str], console: Console
                 return ExitCode.INTERRUPTED
             showing = threading.Event()
             with wiring.open_reader(settings, store, _Show(console), showing) as reader:
-                wiring.read_announcements(settings, store, reader, showing)
+                codec = wiring.codec(settings)
+                for record in broker.snapshot(settings.topic_transcripts):
+                    announcement = codec.decode_announcement(record.value)
+                    if announcement.path_to_audio in waiting:
+                        reader.announcement(announcement)
     failed = sum(answer.status == "failed" for answer in answered.values())
     seconds = time.monotonic() - began
     console.result(
@@ -154,7 +158,8 @@ class _Show:
         if self._console.as_json:
             self._console.note("transcript", announcement.to_dict(), "")
             return
-        self._console.say(f"\n── {(announcement.path_to_audio or '').rpartition('/')[2]} " + "─" * 40)
+        name = (announcement.path_to_audio or "").rpartition("/")[2]
+        self._console.say(f"\n── {name}  ({announcement.transcription_approach}) " + "─" * 30)
         for warning in announcement.warnings:
             self._console.say(f"note: {warning}")
         if announcement.path_to_transcript:
