@@ -56,6 +56,11 @@ def load(
     return Settings(**values, kafka=kafka, sources=sources, warnings=_unknown(both))
 
 
+def inherited() -> Mapping[str, str]:
+    """This process's own environment, for child processes; what of it they get is decided by who starts them."""
+    return dict(os.environ)
+
+
 def _parse(spec: Spec, text: str) -> Any:
     try:
         return parse_value(spec, text)

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 
 from lfk.brokers.base import Broker
 from lfk.core.addressing import Roots
+from lfk.core.approaches import KNOWN_MODELS
 from lfk.core.errors import LfkError, UsageError
 from lfk.core.location import Location
 from lfk.core.manifest import Rendering
 from lfk.core.retry import RetryPolicy
+from lfk.environment import inherited
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
 from lfk.wiring.broker import codec
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: The part of a machine's memory that its engines may fill together, unless LFK_ENGINE_MEMORY says otherwise.
+_MEMORY_FOR_ENGINES = 0.75
+
 
 def engine_kind(settings: Settings) -> EngineKind:
     """The speech engine that LFK_ENGINE names."""
@@ -38,7 +43,34 @@ def engine_kind(settings: Settings) -> EngineKind:
         from lfk.engine.canned import CannedKind
 
         return CannedKind(settings.canned_seconds)
-    raise UsageError(f"LFK_ENGINE: {settings.engine} is not wired")
+    from lfk.engine.limits import EngineLimits
+    from lfk.engine.whisperx_kind import WhisperXKind, WhisperXPlan
+
+    default = KNOWN_MODELS[settings.default_model]
+    plan = WhisperXPlan(
+        models=(Path(settings.models_folder),),
+        device=settings.device,
+        compute_type=settings.compute_type,
+        batch_size=settings.batch_size,
+        threads=settings.threads,
+        preload=(default, settings.model_fallbacks.get(default, default)),
+        max_seconds=settings.max_duration,
+    )
+    limits = EngineLimits(
+        start_seconds=settings.engine_start_timeout,
+        base_seconds=settings.job_timeout_base,
+        factor=settings.job_timeout_factor,
+        memory_bytes=settings.engine_memory or _fair_share(worker_count(settings)),
+        recycle_jobs=settings.engine_recycle_jobs,
+    )
+    return WhisperXKind(plan, limits, inherited())
+
+
+def _fair_share(workers: int) -> int:
+    """Bytes that one of so many engines may take: an even part of what the machine has, less a quarter for others."""
+    import psutil
+
+    return int(psutil.virtual_memory().total * _MEMORY_FOR_ENGINES / workers)
 
 
 def worker_count(settings: Settings) -> int:
