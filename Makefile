@@ -34,8 +34,8 @@ venv-demo: .venv/.$(LAYER)-installed
 test: venv services ## all tests; servers come from LFK_TEST_*, Docker or local programs, else their tests are skipped
 	$(PY) -m pytest -n $(TEST_WORKERS) --dist loadfile $(ARGS)
 
-test-unit: venv ## the tests that need no server and no speech engine: seconds
-	$(PY) -m pytest -m "not kafka and not s3 and not engine and not slow" $(ARGS)
+test-unit: venv ## the tests that need no server and no speech engine
+	$(PY) -m pytest -m "not kafka and not s3 and not engine and not slow" tests/unit tests/contract $(ARGS)
 
 check: venv ## formatting, lint, strict types, architecture
 	$(BIN)/ruff format --check $(SOURCES)
