@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lfk.core.errors import ContentChanged, ObjectMissing, SourceConflict
+from lfk.core.errors import BucketMissing, ContentChanged, ObjectMissing, SourceConflict
 from lfk.core.location import Location
 from lfk.core.media_types import content_type
 from lfk.core.sync_plan import Action, Decision, Known, Remote, Stamp, decide, needs_hash
@@ -82,6 +82,11 @@ class Uploader:
             info = self._store.stat(location)
         except ObjectMissing:
             return None
+        except BucketMissing:
+            # A store folder that a real pass would make first.
+            if self._dry_run and location.scheme == "file":
+                return None
+            raise
         return Remote(info.size, info.etag, info.version_id, info.metadata.get(SHA256), info.metadata.get(SOURCE))
 
     def _upload(self, task: Task, decision: Decision, moved: Callable[[int], None]) -> Known:

@@ -1,0 +1,95 @@
+"""What a fresh process loads: help loads next to nothing, and the roles that only move files never load an engine.
+
+Kept as lists of what must not be there, as the reason differs: torch alone costs seconds and a gigabyte, boto3 a
+third of a second, and a base installation has no engine at all.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.command import Lfk
+
+#: Of the engine's own installation: never in a lean role.
+ENGINE = {"torch", "torchaudio", "whisperx", "pyannote", "av", "ctranslate2", "faster_whisper", "transformers", "numpy"}
+#: Of the base installation, but slow to load: not for showing help.
+SLOW = {
+    "boto3",
+    "botocore",
+    "minio",
+    "confluent_kafka",
+    "rich",
+    "jsonschema",
+    "watchdog",
+    "dotenv",
+    "sqlite3",
+    "asyncio",
+}
+
+_PROBE = """
+import contextlib, io, json, sys
+from lfk.cli.main import main
+with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    try:
+        code = int(main(sys.argv[1:]))
+    except SystemExit as end:
+        code = end.code or 0
+print(json.dumps({"code": code, "modules": sorted({name.partition(".")[0] for name in sys.modules})}))
+"""
+
+
+def loaded(folder: Path, *arguments: str, code: int = 0, **environ: str) -> set[str]:
+    """The top-level modules that the command has loaded when it ends."""
+    done = subprocess.run(
+        [sys.executable, "-c", _PROBE, *arguments],
+        cwd=folder,
+        env=dict(Lfk(folder, **environ).environ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    answer = json.loads(done.stdout)
+    assert answer["code"] == code, done.stderr
+    return set(answer["modules"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("--version",), ("sync", "--help"), ("submit", "--help"), ("hub", "--help"), ("up", "--help"),
+     ("transcripts", "--help"), ("init", "--help"), ("doctor", "--help"), ("demo", "--help")],
+    ids=" ".join,
+)  # fmt: skip
+def test_help_loads_nothing_slow(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    assert not loaded(tmp_path, *arguments) & (ENGINE | SLOW)
+
+
+def test_a_pass_of_sync_over_a_folder_store_loads_no_engine_and_no_s3(tmp_path: Path) -> None:
+    (tmp_path / "recordings").mkdir()
+    (tmp_path / "recordings" / "a.wav").write_bytes(b"RIFF")
+    modules = loaded(tmp_path, "sync", "recordings", LFK_STORE="store", LFK_SETTLE="0")
+    assert (tmp_path / "store" / "audio" / "a.wav").exists()
+    assert not modules & (ENGINE | {"boto3", "botocore", "minio", "rich", "watchdog"})
+    assert not loaded(tmp_path, "submit", "a.wav", LFK_STORE="store") & (ENGINE | {"boto3", "minio", "rich"})
+
+
+def test_sync_to_s3_and_kafka_loads_no_engine(tmp_path: Path) -> None:
+    (tmp_path / "recordings").mkdir()
+    modules = loaded(
+        tmp_path,
+        "sync",
+        "recordings",
+        code=3,
+        LFK_STORE="s3://bucket/lfk",
+        AWS_ENDPOINT_URL_S3="http://127.0.0.1:9",
+        AWS_ACCESS_KEY_ID="key",
+        AWS_SECRET_ACCESS_KEY="secret",
+        BOOTSTRAP_SERVERS="127.0.0.1:9",
+    )
+    assert "confluent_kafka" in modules
+    assert not modules & ENGINE
