@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
-import errno
 import faulthandler
 import importlib
 import logging
@@ -20,16 +19,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lfk.core.errors import EngineOutOfMemory, EngineUnavailable, LfkError, ScratchFull, StageFailed
+from lfk.core.errors import EngineOutOfMemory, LfkError, StageFailed
 from lfk.engine.base import Outcome
+from lfk.engine.faults import typed
 from lfk.engine.reporting import ChildEngine
 from lfk.engine.wire import Message, Unpacker, error_to_dict, outcome_to_dict, pack, task_from_dict, write_all
-
-log = logging.getLogger(__name__)
 
 #: Progress is news for people; a few times a second is enough.
 _PROGRESS_SECONDS = 0.25
@@ -38,7 +35,6 @@ _PR_SET_PDEATHSIG = 1
 #: Where memory runs out, the kernel is to take an engine rather than the hub.
 _OOM_SCORE = "500"
 _READ_BYTES = 1 << 16
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Answers:
@@ -93,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     commands: queue.SimpleQueue[Message] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(arguments.commands, commands), daemon=True).start()
     try:
-        engine = _guarded(lambda: _build(arguments.engine, commands.get()["config"]))
+        engine = typed(lambda: _build(arguments.engine, commands.get()["config"]))
     except LfkError as error:
         answers.send("error", error=error_to_dict(error), unfit=True)
         return 1
@@ -104,34 +100,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def _serve(engine: ChildEngine, command: Message, answers: Answers) -> None:
     try:
-        outcome = _guarded(lambda: engine.run(task_from_dict(command["task"]), answers))
+        outcome = typed(lambda: engine.run(task_from_dict(command["task"]), answers))
     except LfkError as error:
         # What was not foreseen may have left the engine or its device in any state.
         unfit = isinstance(error, EngineOutOfMemory | StageFailed)
         answers.send("error", error=error_to_dict(error), unfit=unfit)
     else:
         answers.send("result", outcome=outcome_to_dict(outcome))
-
-
-def _guarded(work: Callable[[], Any]) -> Any:
-    """``work`` with everything that it raises typed."""
-    try:
-        return work()
-    except LfkError:
-        raise
-    except MemoryError as error:
-        raise EngineOutOfMemory("the engine has no memory left") from error
-    except ImportError as error:
-        log.exception("an import failed")
-        raise EngineUnavailable(f"the speech engine is not installed completely: {error}") from error
-    except OSError as error:
-        log.exception("the engine failed")
-        if error.errno in _NO_ROOM:
-            raise ScratchFull("no room for the decoded audio") from error
-        raise StageFailed(f"{type(error).__name__}: {error.strerror}") from error
-    except Exception as error:
-        log.exception("the engine failed")
-        raise StageFailed(f"{type(error).__name__}: {error}") from error
 
 
 def _build(path: str, config: Message) -> Any:

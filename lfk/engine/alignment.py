@@ -1,0 +1,104 @@
+"""Times for words: WhisperX's forced alignment, segment by segment.
+
+A segment that cannot be aligned keeps its text and costs no other segment its times. Weights are loaded as
+safetensors from a folder and nothing else: no code, no pickle, no download.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from transformers import Wav2Vec2ForCTC, Wav2Vec2Processor
+from whisperx import alignment
+
+from lfk.core.errors import EngineOutOfMemory, ModelInvalid
+from lfk.core.transcript import Segment, Word
+from lfk.engine.device import Device
+from lfk.engine.samples import SAMPLE_RATE, Samples
+from lfk.engine.speech import clipped
+from lfk.engine.weights import Weights
+
+Progress = Callable[[float], None]
+
+
+class Aligner:
+    """One loaded aligner of one language."""
+
+    def __init__(self, weights: Weights, language: str, device: Device) -> None:
+        """Load it.
+
+        Raises:
+            ModelInvalid: files that are missing, truncated, or of another kind.
+        """
+        self.weights = weights
+        self._device = device
+        try:
+            processor = Wav2Vec2Processor.from_pretrained(str(weights.path), local_files_only=True)
+            model = Wav2Vec2ForCTC.from_pretrained(str(weights.path), local_files_only=True, use_safetensors=True)
+        except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+            raise ModelInvalid(f"{weights.name} cannot be loaded: {type(error).__name__}") from error
+        self._model = model.to(device.name).eval()
+        vocabulary = processor.tokenizer.get_vocab()
+        self._about = {
+            "language": language,
+            "dictionary": {letter.lower(): code for letter, code in vocabulary.items()},
+            "type": "huggingface",
+        }
+
+    def align(self, samples: Samples, segments: Sequence[Segment], progress: Progress) -> tuple[list[Segment], int]:
+        """The segments cut at their sentences, with words that have times; and how many had to stay as they were.
+
+        Args:
+            samples: float32 mono at 16 kHz, shape (samples,).
+            segments: of this aligner's language, each at most about 30 s.
+            progress: called with the part that is through, 0–1.
+
+        Raises:
+            EngineOutOfMemory: a segment does not fit the device.
+        """
+        audio = torch.from_numpy(samples)
+        aligned: list[Segment] = []
+        failed = 0
+        for number, segment in enumerate(segments):
+            found = self._one(audio, segment)
+            failed += not any(word.start is not None for one in found for word in one.words)
+            aligned += found
+            progress((number + 1) / len(segments))
+        return aligned, failed
+
+    def _one(self, audio: torch.Tensor, segment: Segment) -> list[Segment]:
+        # A copy of what it needs: whisperx writes into what it is given.
+        given = [{"start": segment.start, "end": segment.end, "text": segment.text}]
+        try:
+            result = alignment.align(given, self._model, self._about, audio, self._device.name)
+        except torch.OutOfMemoryError as error:
+            raise EngineOutOfMemory(f"no memory on {self._device.name} to align with") from error
+        except (RuntimeError, ValueError, IndexError, KeyError, TypeError, AssertionError):
+            # Text that the network's frames cannot hold fails in as many ways as there are libraries below.
+            return [segment]
+        duration = len(audio[0] if audio.ndim > 1 else audio) / SAMPLE_RATE
+        return [_segment(one, segment, duration) for one in result["segments"]] or [segment]
+
+
+def _segment(found: Mapping[str, Any], whole: Segment, duration: float) -> Segment:
+    """WhisperX's sentence as ours. It has no times where no letter of it could be placed."""
+    words = tuple(_word(word, duration) for word in found.get("words") or ())
+    start, end = found.get("start"), found.get("end")
+    first, last = clipped(_number(start, whole.start), _number(end, whole.end), duration)
+    return Segment(first, last, " ".join(str(found["text"]).split()), words, language=whole.language)
+
+
+def _word(found: Mapping[str, Any], duration: float) -> Word:
+    text = str(found["word"])
+    start, end, score = found.get("start"), found.get("end"), found.get("score")
+    if start is None or end is None or start != start or end != end:
+        return Word(text)
+    first, last = clipped(float(start), float(end), duration)
+    return Word(text, first, last, round(float(score), 3) if score is not None and score == score else None)
+
+
+def _number(value: Any, otherwise: float) -> float:
+    """``value`` unless it is missing or not a number."""
+    return otherwise if value is None or value != value else float(value)

@@ -1,0 +1,173 @@
+"""Loaded models: each is loaded once and stays, until room is needed for another or nobody has asked for it in a while.
+
+One shelf per engine, used by one thread at a time. What is loaded is counted by the size of its weights on disk.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lfk.core.errors import LfkError
+from lfk.engine.device import choose_device
+from lfk.engine.weights import LocalWeights, Weights
+
+if TYPE_CHECKING:
+    from lfk.engine.alignment import Aligner
+    from lfk.engine.diariser.diariser import Diariser
+    from lfk.engine.speech import SpeechDetector
+    from lfk.engine.whisper import Recogniser
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Loaded:
+    model: Any
+    size: int
+    used: float
+
+
+class Shelf:
+    """See the module. ``config`` is the engine's (see ``whisperx_kind``)."""
+
+    def __init__(self, config: Mapping[str, Any], clock: Callable[[], float] = time.monotonic) -> None:
+        """Choose the device; load nothing yet.
+
+        Raises:
+            EngineUnavailable: as :func:`choose_device`.
+        """
+        self.device = choose_device(config)
+        self.weights = LocalWeights(Path(folder) for folder in config.get("models", ()))
+        #: Called before a model is loaded.
+        self.before_load: Callable[[], None] = _nobody
+        #: Seconds that loading has taken in all.
+        self.seconds_loading = 0.0
+        self._budget = int(config.get("models_bytes", 0))
+        self._clock = clock
+        self._loaded: OrderedDict[tuple[str, str], _Loaded] = OrderedDict()
+
+    def preload(self, model: str) -> None:
+        """Load what jobs with that model need. A model that is not there is the job's failure, not the start's."""
+        try:
+            self.detector()
+            self.recogniser(model)
+        except LfkError as error:
+            log.warning("%s is not loaded ahead: %s", model, error)
+
+    def recogniser(self, model: str) -> Recogniser:
+        """Whisper.
+
+        Raises:
+            ModelMissing, ModelInvalid: its weights are not there, or not usable.
+        """
+        weights = self.weights.whisper(model)
+
+        def load() -> Recogniser:
+            from lfk.engine.whisper import Recogniser
+
+            return Recogniser(weights, self.device)
+
+        found: Recogniser = self._get("whisper", weights, load)
+        return found
+
+    def detector(self) -> SpeechDetector:
+        """Voice activity detection.
+
+        Raises:
+            ModelMissing, ModelInvalid: as above.
+        """
+        weights = self.weights.segmentation()
+
+        def load() -> SpeechDetector:
+            from lfk.engine.speech import SpeechDetector
+
+            return SpeechDetector(weights.path, self.device.name)
+
+        found: SpeechDetector = self._get("detector", weights, load)
+        return found
+
+    def aligner(self, language: str) -> Aligner | None:
+        """The aligner of a language; None where there is none.
+
+        Raises:
+            ModelInvalid: its weights are not usable.
+        """
+        weights = self.weights.aligner(language)
+        if weights is None:
+            return None
+
+        def load() -> Aligner:
+            from lfk.engine.alignment import Aligner
+
+            return Aligner(weights, language, self.device)
+
+        found: Aligner = self._get("aligner", weights, load)
+        return found
+
+    def diariser(self) -> Diariser:
+        """Who speaks when.
+
+        Raises:
+            ModelMissing, ModelInvalid: as above.
+        """
+        segmentation, encoder = self.weights.segmentation(), self.weights.encoder()
+
+        def load() -> Diariser:
+            from lfk.engine.diariser.diariser import Diariser
+
+            return Diariser(segmentation.path, encoder.path, device=self.device.name)
+
+        found: Diariser = self._get("diariser", encoder, load)
+        return found
+
+    @property
+    def diariser_name(self) -> str:
+        """For the provenance."""
+        parts = (self.weights.segmentation(), self.weights.encoder())
+        return "+".join(f"{part.name}@{part.revision}" for part in parts)
+
+    def unload_idle(self, seconds: float) -> list[str]:
+        """Drop what nobody has asked for in so many seconds; returns the names."""
+        until = self._clock() - seconds
+        idle = [key for key, loaded in self._loaded.items() if loaded.used <= until]
+        return [self._drop(key) for key in idle]
+
+    def _get(self, kind: str, weights: Weights, load: Callable[[], Any]) -> Any:
+        key = (f"{kind} {weights.name}", weights.revision)
+        loaded = self._loaded.get(key)
+        if loaded is None:
+            self._make_room(weights.size)
+            self.before_load()
+            started = time.monotonic()
+            loaded = _Loaded(load(), weights.size, 0.0)
+            self.seconds_loading += time.monotonic() - started
+            self._loaded[key] = loaded
+        loaded.used = self._clock()
+        self._loaded.move_to_end(key)
+        return loaded.model
+
+    def _make_room(self, size: int) -> None:
+        """Drop what was used longest ago, until ``size`` more bytes are within the budget."""
+        while self._budget and self._loaded and size + sum(one.size for one in self._loaded.values()) > self._budget:
+            self._drop(next(iter(self._loaded)))
+
+    def _drop(self, key: tuple[str, str]) -> str:
+        log.info("unloading %s", key[0])
+        del self._loaded[key]
+        gc.collect()
+        if self.device.kind == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+        return key[0]
+
+
+def _nobody() -> None:
+    return None
