@@ -15,11 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from lfk.settings import specs
 from tests.services.pool import Missing, Pool, RemotePool, Servers
 from tests.services.s3 import S3Server
 from tests.services.toxiproxy import Toxiproxy
+
+# A busy machine is slow, not wrong. Where every run must come to the same verdict, the examples are the same, too.
+settings.register_profile(
+    "lfk", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
+settings.load_profile("lfk")
 
 _SERVERS = pytest.StashKey[Servers]()
 _CACHE = pytest.StashKey[Path]()
