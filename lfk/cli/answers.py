@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from lfk.cli.console import Console
 from lfk.core.messages import Announcement
+from lfk.core.printable import printable
 from lfk.core.timecode import clock
 from lfk.roles.hub.hub import Summary
 
+#: Longer than any line here; what is longer is not worth a look.
+_LINE = 10_000
 #: In the order of the work.
 _STAGES = ("queued", "fetch", "decode", "transcribe", "align", "diarise", "write")
 
 
 def show_answer(console: Console, answer: Announcement) -> None:
     """One line for one announcement."""
-    console.note("transcript", answer.to_dict(), answer_line(answer))
+    # A file's name may hold line breaks; a line that it forges must not pass for one of ours.
+    console.note("transcript", answer.to_dict(), printable(answer_line(answer), _LINE))
 
 
 def answer_line(answer: Announcement) -> str:

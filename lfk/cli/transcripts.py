@@ -14,9 +14,13 @@ from pathlib import Path
 from lfk.cli.console import Console
 from lfk.core.errors import ExitCode, LfkError
 from lfk.core.messages import Announcement
+from lfk.core.printable import printable
 from lfk.core.received import TranscriptFile
 from lfk.core.timecode import clock
 from lfk.settings import Settings
+
+#: Longer than any location with its formats; what is longer is not worth a look.
+_LINE = 10_000
 
 SETTINGS = ("output", "follow", "start_from", "format", "links", "link_seconds")
 
@@ -61,7 +65,8 @@ class _Screen:
         self._texts = texts
 
     def announced(self, announcement: Announcement) -> None:
-        line = _line(announcement)
+        # One line, whatever names with line breaks would make of it.
+        line = _one_line(_line(announcement))
         if not self._texts or self._console.as_json or self._console.verbosity > 0:
             self._console.result("transcript", announcement.to_dict(), line)
         elif announcement.error is not None:
@@ -69,11 +74,11 @@ class _Screen:
 
     def collected(self, file: TranscriptFile, path: Path, *, changed: bool) -> None:
         fields = {"format": file.form, "location": str(file.location), "path": str(path), "changed": changed}
-        self._console.note("file", fields, f"  {'wrote' if changed else 'is there:'} {path}")
+        self._console.note("file", fields, f"  {'wrote' if changed else 'is there:'} {_one_line(path)}")
 
     def linked(self, file: TranscriptFile, link: str) -> None:
         fields = {"format": file.form, "location": str(file.location), "link": link}
-        self._console.result("link", fields, f"  {file.form}  {link}")
+        self._console.result("link", fields, f"  {_one_line(file.form)}  {_one_line(link)}")
 
     def read(self, file: TranscriptFile, content: bytes) -> None:
         fields = {"format": file.form, "location": str(file.location)}
@@ -86,6 +91,10 @@ class _Screen:
         """The last line; left out where the output is the texts."""
         if not self._texts:
             self._console.note("summary", fields, text)
+
+
+def _one_line(text: object) -> str:
+    return printable(str(text), _LINE)
 
 
 def _line(announcement: Announcement) -> str:

@@ -7,7 +7,6 @@ instead of objects, names that no folder can hold, and numbers that no recording
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -88,5 +87,5 @@ def _check_numbers(announcement: Announcement) -> None:
         *announcement.timings.values(),
     )
     for number in numbers:
-        if number is not None and not (math.isfinite(number) and abs(number) < _LARGEST_NUMBER):
+        if number is not None and not abs(number) < _LARGEST_NUMBER:
             raise MalformedMessage("the announcement holds a number that no recording has", hint=_HINT)

@@ -16,6 +16,7 @@ from pathlib import Path
 from lfk.core.errors import (
     AudioTooLarge,
     ContentChanged,
+    FileUnreadable,
     LfkError,
     ObjectMissing,
     RejectedReference,
@@ -132,9 +133,12 @@ class Collector:
         """Put what was fetched into place: before anything changes the manifest goes, and it comes back last."""
         placed: list[Collected] = []
         moving = any(one.changed for one in fetched)
-        for one in fetched:
-            if one.file.form == MANIFEST and moving:
-                self._mirror.remove(one.file.name)
+        for one in fetched if moving else ():
+            if one.file.form == MANIFEST:
+                try:
+                    self._mirror.remove(one.file.name)
+                except FileUnreadable as error:
+                    return [Collected(other.file, error=other.error or error) for other in fetched]
         for one in sorted(fetched, key=lambda one: one.file.form == MANIFEST):
             if one.file.form != MANIFEST:
                 placed.append(self._move(one, one.changed))

@@ -103,7 +103,7 @@ class PlaceKeeper:
         if self._running is not None:
             wait([self._running[1]], timeout=_BUSY_SECONDS)
         self._collect()
-        if self._running is None and self._waiting:
+        if self._running is None and self._waiting and not self._over():
             first = self._waiting.popleft()
             self._running = (first, applier.submit(self._apply, first))
         self._press_back()
