@@ -6,8 +6,7 @@ distance of two similar voices. Here groups of embeddings are compared, with the
     distance(a, b) = mean over pairs of 1 - cos(a, b)  -  (scatter(a) + scatter(b)) / 2
 
 (half the squared energy distance of Székely and Rizzo, 2013, for unit vectors). It tends to zero for two groups of
-one voice, however noisy the recording, and to the distance of the voices for two. A second witness is the
-segmentation network: where it often heard two groups at once in one chunk as two speakers, less distance is asked.
+one voice, however noisy the recording, and to the distance of the voices for two.
 
 Work is bounded for hours of audio: pairs are compared within blocks only; between blocks, groups are compared by
 their sums.
@@ -37,12 +36,9 @@ class Settings:
     #: Average-linkage distance up to which single embeddings of a block form a group.
     tight: float = 0.12
     #: Groups nearer than this are one voice ...
-    same_voice: float = 0.09
+    same_voice: float = 0.06
     #: ... with this added over the seconds of the smaller group, as little speech says little about a voice.
-    doubt: float = 0.1
-    #: Groups that were heard as two speakers in `together` chunks or more are one voice below this only.
-    same_voice_together: float = 0.09
-    together: float = 4.0
+    doubt: float = 0.2
     #: Who speaks less in all (seconds, or share of the speech in short audio) does not count as a speaker.
     least_seconds: float = 2.5
     least_share: float = 0.2
@@ -79,11 +75,14 @@ class Bounds:
 
 @dataclass
 class _Group:
-    """Embeddings of one voice; ``total`` is their weighted sum, ``scatter`` and ``pairs`` weighted sums over pairs."""
+    """Embeddings of one voice, as sums weighted by seconds: over the embeddings, and over pairs of them.
+
+    ``pairs`` is the weight of the ``count`` pairs whose distances are summed in ``scatter``.
+    """
 
     total: Numbers
     weight: float
-    members: Indices
+    size: int
     scatter: float
     pairs: float
     count: float
@@ -94,7 +93,6 @@ class _Merger:
     """Merges groups, nearest first, until those left are different voices."""
 
     groups: list[_Group]
-    together: Numbers
     settings: Settings
     coverage: float
     average_scatter: float = field(init=False)
@@ -122,8 +120,8 @@ class _Merger:
 
     def _limits(self) -> Numbers:
         seconds = np.array([group.weight for group in self.groups]) / self.coverage
-        usual = self.settings.same_voice + self.settings.doubt / np.minimum.outer(seconds, seconds)
-        return np.where(self.together >= self.settings.together, self.settings.same_voice_together, usual)
+        limits: Numbers = self.settings.same_voice + self.settings.doubt / np.minimum.outer(seconds, seconds)
+        return limits
 
     def _merge(self, first: int, second: int, distance: Numbers) -> Numbers:
         keep, gone = min(first, second), max(first, second)
@@ -132,14 +130,11 @@ class _Merger:
         self.groups[keep] = _Group(
             total=one.total + other.total,
             weight=one.weight + other.weight,
-            members=np.concatenate((one.members, other.members)),
+            size=one.size + other.size,
             scatter=one.scatter + other.scatter + between,
             pairs=one.pairs + other.pairs + one.weight * other.weight,
-            count=one.count + other.count + len(one.members) * len(other.members),
+            count=one.count + other.count + one.size * other.size,
         )
-        self.together[keep] += self.together[gone]
-        self.together[:, keep] += self.together[:, gone]
-        self.together = np.delete(np.delete(self.together, gone, axis=0), gone, axis=1)
         distance = np.delete(np.delete(distance, gone, axis=0), gone, axis=1)
         row = self._distances_from(keep)
         distance[keep], distance[:, keep] = row, row
@@ -176,7 +171,7 @@ def find_speakers(voices: Voices, bounds: Bounds, settings: Settings | None = No
     least_seconds = min(
         settings.least_seconds, settings.least_share * sum(group.weight for group in groups) / voices.coverage
     )
-    merger = _Merger(groups, _together(voices, groups), settings, voices.coverage)
+    merger = _Merger(groups, settings, voices.coverage)
     groups = sorted(merger.run(bounds, least_seconds), key=lambda group: -group.weight)
     large = sum(group.weight / voices.coverage >= least_seconds for group in groups)
     wanted = max(1, bounds.least, large)
@@ -216,33 +211,17 @@ def _tight(voices: Voices, rows: Indices, bounds: Bounds, settings: Settings) ->
             labels = fcluster(tree, bounds.least, criterion="maxclust")
     for label in range(1, int(labels.max()) + 1):
         inside = labels == label
-        members, weights = rows[inside], voices.seconds[rows[inside]]
-        own, starts = vectors[inside], voices.starts[members]
+        own, weights, starts = vectors[inside], voices.seconds[rows[inside]], voices.starts[rows[inside]]
         apart = np.abs(starts[:, None] - starts[None, :]) >= settings.apart_seconds
         pair_weights = np.outer(weights, weights) * apart / 2
         yield _Group(
             total=weights @ own,
             weight=float(weights.sum()),
-            members=members,
+            size=len(own),
             scatter=float((pair_weights * (1 - own @ own.T)).sum()),
             pairs=float(pair_weights.sum()),
             count=float(apart.sum() / 2),
         )
-
-
-def _together(voices: Voices, groups: list[_Group]) -> Numbers:
-    """In how many chunks the segmentation heard members of two groups as different speakers."""
-    owner = np.full(len(voices.vectors), -1, dtype=np.int64)
-    for index, group in enumerate(groups):
-        owner[group.members] = index
-    counts = np.zeros((len(groups), len(groups)))
-    for rows in _same_chunk(voices.starts):
-        present = owner[rows][owner[rows] >= 0]
-        for one in present:
-            for other in present:
-                if one != other:
-                    counts[one, other] += 1
-    return counts
 
 
 def _same_chunk(starts: Numbers) -> list[Indices]:

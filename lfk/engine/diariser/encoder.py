@@ -15,7 +15,7 @@ import torch
 import torchaudio
 
 from lfk.core.errors import ModelInvalid
-from lfk.engine.diariser.checkpoints import read_checkpoint
+from lfk.engine.diariser.checkpoints import read_checkpoint, read_converted
 
 SAMPLE_RATE = 16_000
 HOP_SAMPLES = 160
@@ -57,11 +57,12 @@ class SpeakerEncoder(torch.nn.Module):
 
 
 def load_encoder(path: Path) -> SpeakerEncoder:
-    """Build the encoder from Resemblyzer's checkpoint (CPU, evaluation mode).
+    """Build the encoder from Resemblyzer's checkpoint, converted or not (CPU, evaluation mode).
 
     Raises as ``read_checkpoint``, and ModelInvalid if the tensors are not those of this network.
     """
-    checkpoint = read_checkpoint(path)
+    converted = path.suffix == ".safetensors"
+    checkpoint = {"model_state": read_converted(path)[1]} if converted else read_checkpoint(path)
     encoder = SpeakerEncoder()
     try:
         stored = checkpoint["model_state"]
