@@ -31,6 +31,7 @@ VERBS: Mapping[str, str] = {
     "sync": "upload what is new in a folder, then send its references",
     "submit": "send references for audio that is in the store already",
     "hub": "transcribe what is referenced",
+    "models": "weights of models: list, pull, push, adopt, verify",
     "transcripts": "print, download or link what was transcribed",
     "status": "what waits, what each hub is at, what has failed",
 }
