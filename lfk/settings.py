@@ -25,10 +25,10 @@ def _bytes(text: str) -> int:
     """``2097164``, ``512M``, ``4GiB``."""
     digits = text.strip().lower().removesuffix("ib").removesuffix("b")
     unit = digits[-1:] if digits[-1:] in "kmgt" else ""
-    value = int(float(digits.removesuffix(unit)) * _UNITS[unit])
-    if value < 0:
+    value = float(digits.removesuffix(unit)) * _UNITS[unit]
+    if not 0 <= value < float("inf"):
         raise ValueError("expected a size that is not negative")
-    return value
+    return int(value)
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -49,6 +49,13 @@ def _count(text: str) -> int:
     value = int(text)
     if value < 0:
         raise ValueError("expected a number that is not negative")
+    return value
+
+
+def _ratio(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise ValueError("expected a number above 0 and up to 1")
     return value
 
 
@@ -177,10 +184,10 @@ class Settings:
         "MAX_MESSAGE_SIZE", 2097164, "largest chunk message in bytes", "chunks", parse=_bytes
     )
     audio_size_ratio: float = _setting(
-        "AUDIO_SIZE_RATIO", 0.4, "part of a chunk message that is audio (Avro)", "chunks", parse=float
+        "AUDIO_SIZE_RATIO", 0.4, "part of a chunk message that is audio (Avro)", "chunks", parse=_ratio
     )
     json_ratio: float = _setting(
-        "JSON_RATIO", 0.3, "part of a chunk message that is audio (JSON)", "chunks", parse=float
+        "JSON_RATIO", 0.3, "part of a chunk message that is audio (JSON)", "chunks", parse=_ratio
     )
 
     # --- getting audio in
@@ -393,3 +400,19 @@ def parse_value(spec: Spec, text: str) -> Any:
                 return choice
         raise ValueError(f"expected one of {', '.join(spec.choices)}")
     return spec.parse(text)
+
+
+def value_text(spec: Spec, value: Any) -> str:
+    """A setting's value as it would be written: :func:`parse_value` reads it back, except that empty is unset."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={text}" for name, text in value.items())
+    if isinstance(value, tuple):
+        return ",".join(value)
+    if spec.parse is _bytes and value:
+        letter, unit = max((item for item in _UNITS.items() if value % item[1] == 0), key=lambda item: item[1])
+        return f"{value // unit}{letter.upper()}"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lfk.brokers.base import Broker
 from lfk.environment import KAFKA_PREFIX
-from lfk.settings import Settings, specs
+from lfk.settings import Settings, specs, value_text
 from lfk.wiring.broker import codec, find_broker, topic_plans
 from lfk.wiring.hubs import engine_kind, rendering, worker_count
 from lfk.wiring.places import open_store, roots, store_root
@@ -40,7 +40,7 @@ class Shown:
 def shown_settings(settings: Settings) -> Iterator[Shown]:
     """Every setting in force, secrets masked; what is passed on to librdkafka comes last."""
     for field, spec in specs().items():
-        value = _text(getattr(settings, field))
+        value = value_text(spec, getattr(settings, field))
         masked = MASK if spec.secret and value else _CREDENTIALS.sub(f"{MASK}@", value)
         yield Shown(spec.env, masked, settings.sources.get(spec.env, "default"), spec.group)
     for name, value in settings.kafka.items():
@@ -106,13 +106,3 @@ def _look_at_engine(settings: Settings) -> Iterator[Check]:
     catalogue = roots(settings).catalogue
     exact = catalogue.served_by[catalogue.require(settings.default_model)]
     yield from doctor.look_at_engine(engine_kind(settings), exact, settings.model_fallbacks.get(exact))
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Mapping):
-        return ",".join(f"{name}={text}" for name, text in value.items())
-    if isinstance(value, tuple):
-        return ",".join(value)
-    return str(value)
