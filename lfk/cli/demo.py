@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 import tempfile
 import threading
 import time
@@ -35,8 +36,11 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
 
     folder = Path(settings.demo_folder).absolute()
     with tempfile.TemporaryDirectory(prefix="lfk-demo-") as memory:
-        request = wiring.request(settings).completed(wiring.roots(settings))
-        laid_out = lay_out(folder / "recordings", request.approach, request.model, arguments.files)
+        request = wiring.request(settings)
+        defaults = request.completed(wiring.roots(settings))
+        laid_out = lay_out(
+            folder / "recordings", arguments.files, request.approach, defaults.model, settings.default_approach
+        )
         console.say(f"recordings   {len(laid_out)} in {folder / 'recordings'}")
         return _run(_demo_settings(settings, folder, memory), folder, laid_out, console)
 
@@ -81,9 +85,10 @@ def _run(settings: Settings, folder: Path, laid_out: list[str], console: Console
     console.result(
         "summary",
         {"done": len(answered) - failed, "failed": failed, "seconds": round(seconds, 2), "dir": str(folder)},
-        f"\n{len(answered) - failed} done, {failed} failed, {seconds:.1f} s in all, loading the engine included",
+        f"\n{len(answered) - failed} done, {failed} failed, {seconds:.1f} s in all, loading the engines included",
     )
-    console.say(_what_next(folder))
+    pages = [answer.files["html"] for answer in answered.values() if "html" in answer.files]
+    console.say(_what_next(pages))
     return ExitCode.SOME_FAILED if failed else ExitCode.OK
 
 
@@ -181,14 +186,16 @@ class _Show:
         self._console.error(error, subject)
 
 
-def _what_next(folder: Path) -> str:
-    return "\n".join(
-        [
-            "",
-            "what next:",
-            "  lfk demo my.mp3 talk.mp4              your own files",
-            f"  open {folder}/store/transcripts/…/*.html   click a word, hear it",
-            "  lfk up recordings/                    a service: drop a file, get the transcript",
-            "  lfk doctor                            what a real set-up (Kafka, S3) still needs",
-        ]
-    )
+def _what_next(pages: list[str]) -> str:
+    # As it was called: `make demo` runs the command of the project's own environment, which is not on the PATH.
+    lfk = sys.argv[0] if Path(sys.argv[0]).name == "lfk" else "lfk"
+    tips = [
+        (f"{lfk} demo my.mp3 talk.mp4", "your own files"),
+        (f"{lfk} up recordings/", "a service: drop a file, get the transcript"),
+        (f"{lfk} doctor", "what a real set-up (Kafka, S3) still needs"),
+    ]
+    width = max(len(command) for command, _use in tips)
+    lines = ["", "what next:", *(f"  {command:{width}}  {use}" for command, use in tips)]
+    if pages:
+        lines.append(f"  click a word, hear it, in {pages[-1].removeprefix('file://')}")
+    return "\n".join(lines)

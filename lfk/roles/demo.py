@@ -5,6 +5,7 @@ Refuses files that are not there; nothing of the user's is moved or changed, onl
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,27 +17,45 @@ from lfk.core.media_types import is_media
 SPEECH = Path(__file__).resolve().parent.parent / "demo" / "speech"
 
 
-def lay_out(folder: Path, approach: str, model: str, audio: Sequence[str]) -> list[str]:
+#: One of each approach, so that the bundled speech shows what they are.
+_APPROACHES = {"conversation": "diarisation", "sense-and-sensibility-2": "segmentation"}
+
+
+def lay_out(folder: Path, audio: Sequence[str], approach: str, model: str, default_approach: str) -> list[str]:
     """Copy the audio to ``folder/<approach>/<model>/``; returns the paths below ``folder``.
+
+    Without an ``approach``, the user's files get the default one and the bundled speech one of each.
 
     Raises:
         UsageError: a file is missing or not a media file, or there is no bundled speech.
     """
-    files = [Path(name) for name in audio] or sorted(path for path in SPEECH.glob("*") if is_media(path.name))
-    for path in files:
-        if not path.is_file():
-            raise UsageError(f"{path} is not a file", hint="name audio or video files of this machine")
-        if not is_media(path.name):
-            raise UsageError(f"{path} has no suffix of a media file", hint="rename it, for example to .wav or .mp4")
+    bundled = not audio
+    files = sorted(path for path in SPEECH.glob("*") if is_media(path.name)) if bundled else [Path(n) for n in audio]
     if not files:
         raise UsageError("this installation brings no speech", hint="name files: `lfk demo talk.mp3`")
-    target = folder / approach / model
+    laid_out = []
+    for path in files:
+        _require_media(path)
+        own = _APPROACHES.get(path.stem, default_approach) if bundled else default_approach
+        relative = f"{approach or own}/{model}/{path.name}"
+        _copy(path, folder / relative)
+        laid_out.append(relative)
+    return laid_out
+
+
+def _require_media(path: Path) -> None:
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file", hint="name audio or video files of this machine")
+    if not is_media(path.name):
+        raise UsageError(f"{path} has no suffix of a media file", hint="rename it, for example to .wav or .mp4")
+
+
+def _copy(path: Path, target: Path) -> None:
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        for path in files:
-            copy = target / path.name
-            if not copy.exists() or copy.stat().st_size != path.stat().st_size:
-                shutil.copyfile(path, copy)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists() or not filecmp.cmp(path, target, shallow=False):
+            shutil.copyfile(path, target)
     except OSError as error:
-        raise UsageError(f"{target} cannot be written: {error.strerror}", hint="choose a folder with --dir") from error
-    return [f"{approach}/{model}/{path.name}" for path in files]
+        raise UsageError(
+            f"{target.parent} cannot be written: {error.strerror}", hint="choose a folder with --dir"
+        ) from error
