@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lfk.core.errors import ForbiddenLocation
@@ -84,9 +84,3 @@ class RoutingStore:
             if prefix.contains(location) or prefix.as_prefix() == location.as_prefix():
                 return store
         raise ForbiddenLocation(f"{location} lies in none of the configured places")
-
-
-def outermost(places: Iterable[Location]) -> list[Location]:
-    """The places that lie in no other one, so that one folder is not served by two stores."""
-    prefixes = sorted({place.as_prefix() for place in places})
-    return [here for here in prefixes if not any(other != here and other.contains(here) for other in prefixes)]

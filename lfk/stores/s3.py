@@ -57,6 +57,7 @@ class S3Store:
         checksums: str = "auto",
         conditional: str = "auto",
         max_concurrency: int = CONCURRENCY,
+        short_way: bool = True,
     ) -> None:
         """Nothing is asked of the network, and no client is made, before the first use.
 
@@ -67,6 +68,7 @@ class S3Store:
             checksums: auto, when_required or when_supported; see :mod:`lfk.stores.s3_checksums`.
             conditional: auto, on or off; see :mod:`lfk.stores.s3_conditions`.
             max_concurrency: parts of large files under way at a time.
+            short_way: without it every request goes through botocore; see :mod:`lfk.stores.s3_lane`.
 
         Raises:
             UsageError: a mode that is not one of these, or half a pair of keys.
@@ -89,7 +91,7 @@ class S3Store:
         )
         self._width = max_concurrency
         self._connection = Connection(endpoint)
-        self._lane = Lane(self._connection)
+        self._lane = Lane(self._connection, is_open=short_way)
         self._conditions = Conditions(conditional, self.stat)
         self._checksums = Checksums(checksums, trusted=endpoint_url is None)
         self._capabilities: Capabilities | None = None

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from lfk.core.errors import ContentChanged, StoreUnreachable
+from lfk.core.errors import ContentChanged, ObjectMissing, StoreUnreachable
 from lfk.core.location import Location
 from lfk.stores.base import ObjectInfo, Progress
 from lfk.stores.local_file import BLOCK_BYTES, TargetFile
 from lfk.stores.s3_connection import Connection
-from lfk.stores.s3_errors import s3_border, status_of
+from lfk.stores.s3_errors import code_of, s3_border, status_of
 from lfk.stores.s3_objects import object_info, quoted, unquoted
 
 if TYPE_CHECKING:
@@ -92,6 +92,8 @@ class Download:
             try:
                 answer = self._connection.client.get_object(**asked)
             except ClientError as error:
+                if self._version and code_of(error) == "InvalidArgument":
+                    raise ObjectMissing(f"{self._location} has no such version") from error
                 # 416: what is there now ends before the place where the last body broke off.
                 if status_of(error) in (412, 416):
                     raise ContentChanged(f"{self._location} is no longer the object with ETag {etag}") from error

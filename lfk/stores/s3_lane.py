@@ -65,12 +65,12 @@ class _Signer(S3SigV4Auth):
 class Lane:
     """Sends single requests. Safe for use by several threads."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, is_open: bool = True) -> None:
         self._connection = connection
         self._places: dict[str, _Place | None] = {}
         self._session: URLLib3Session | None = None
         self._lock = threading.Lock()
-        self._refusals = 0
+        self._refusals = 0 if is_open else _REFUSALS
 
     def send(
         self,
@@ -113,17 +113,18 @@ class Lane:
     def _understand(self, method: str, response: AWSResponse, limit: int) -> Answer | None:
         status = response.status_code
         headers = {name.lower(): value for name, value in response.headers.items()}
-        if 200 <= status < 300:
+        whole = 200 <= status < 300
+        answer = _whole(response, headers, limit if whole else _ERROR_LIMIT, has_body=method != "HEAD")
+        if whole:
             self._refusals = 0
-            return _whole(response, headers, limit if method == "GET" else _ERROR_LIMIT, method)
+            return answer
         if status in (404, 412):
-            error = _error(response, headers, method)
+            error = _error(method, status, answer)
             if error is not None:
                 self._refusals = 0
                 raise error
         elif status < 500:
             self._refusals += 1
-        response.raw.close()
         return None
 
     def _open(self, url: str) -> URLLib3Session:
@@ -154,23 +155,20 @@ class Lane:
         return _Place(f"{link.scheme}://{link.netloc}{link.path.removesuffix(key)}", scope[1])
 
 
-def _whole(response: AWSResponse, headers: Mapping[str, str], limit: int, method: str) -> Answer | None:
-    length = int(headers.get("content-length") or -1)
-    if length > limit and method != "HEAD":
+def _whole(response: AWSResponse, headers: Mapping[str, str], limit: int, *, has_body: bool) -> Answer | None:
+    length = int(headers.get("content-length") or -1) if has_body else 0
+    body = response.raw.read(limit + 1) if length <= limit else None
+    if body is None or len(body) > limit:
         response.raw.close()
         return Answer(headers, None)
-    body = response.raw.read(limit + 1)
-    if len(body) > limit:
-        response.raw.close()
-        return Answer(headers, None)
+    response.raw.release_conn()
     # botocore's session leaves it to its caller to notice a body that ended early.
-    return Answer(headers, body) if method == "HEAD" or length in (-1, len(body)) else None
+    return Answer(headers, body) if length in (-1, len(body)) else None
 
 
-def _error(response: AWSResponse, headers: Mapping[str, str], method: str) -> ClientError | None:
-    code, message = str(response.status_code), ""
+def _error(method: str, status: int, answer: Answer | None) -> ClientError | None:
+    code, message = str(status), ""
     if method != "HEAD":
-        answer = _whole(response, headers, _ERROR_LIMIT, method)
         try:
             # Expat, which botocore parses the same answers with, bounds what entities may expand to.
             tree = ElementTree.fromstring(answer.body or b"") if answer is not None else None  # noqa: S314
@@ -180,9 +178,6 @@ def _error(response: AWSResponse, headers: Mapping[str, str], method: str) -> Cl
             return None
         code, message = tree.findtext("Code") or code, tree.findtext("Message") or ""
     return ClientError(
-        {
-            "Error": {"Code": code, "Message": message},
-            "ResponseMetadata": {"HTTPStatusCode": response.status_code, "HTTPHeaders": dict(headers)},  # type: ignore[typeddict-item]
-        },
+        {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
         method,
     )
