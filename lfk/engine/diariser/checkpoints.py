@@ -80,7 +80,9 @@ def read_checkpoint(path: Path, limit: int = MAX_CHECKPOINT_BYTES) -> dict[str, 
         raise ModelMissing(f"cannot read the model file {path.name}: {error.strerror}") from error
     allowed: list[Any] = [(type("Inert", (Record,), {}), name) for name in _INERT]
     try:
-        with torch.serialization.safe_globals([*allowed, *_PLAIN]):
+        with torch.serialization.safe_globals([*allowed, *_PLAIN]), warnings.catch_warnings():
+            # What it may not be able to read, it refuses; that is enough to say.
+            warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
             content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelInvalid(f"{path.name} is not a checkpoint that can be loaded safely") from error
