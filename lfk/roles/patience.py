@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
@@ -22,19 +21,20 @@ def send_when_room(
     audio: Location,
     reference: AudioReference,
     confirmed: Callable[[Exception | None], None],
-    stop: threading.Event,
+    over: Callable[[], bool],
 ) -> None:
-    """As :meth:`ReferenceSender.send`, but wait for room until told to stop.
+    """As :meth:`ReferenceSender.send`, but wait for room until ``over`` says so.
 
     Raises:
-        BrokerFull: there was no room in :data:`FULL_SECONDS`, or it was told to stop.
+        BrokerFull: there was no room in :data:`FULL_SECONDS`, or it was over.
     """
     patience = time.monotonic() + FULL_SECONDS
     while True:
         try:
             sender.send(audio, reference, confirmed)
         except BrokerFull:
-            if time.monotonic() > patience or stop.wait(_AGAIN_SECONDS):
+            if over() or time.monotonic() > patience:
                 raise
+            time.sleep(_AGAIN_SECONDS)
         else:
             return

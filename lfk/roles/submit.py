@@ -175,7 +175,11 @@ class Submitter:
         self._waiting += 1
         try:
             send_when_room(
-                self._sender, info.location, reference, lambda error: self._answers.put((item, error)), self._stop
+                self._sender,
+                info.location,
+                reference,
+                lambda error: self._answers.put((item, error)),
+                self._stop.is_set,
             )
         except LfkError:
             self._waiting -= 1

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from lfk.core.errors import BucketMissing
 from lfk.roles.scan import Found, Misfit, Scan
+from lfk.roles.sieve import Sieve
 from lfk.roles.source import own_folders, refuse_own_folder
 from lfk.roles.sync_events import Summary
 from lfk.roles.sync_files import FileSync
@@ -53,10 +54,13 @@ class Synchroniser:
             if not self._job.dry_run:
                 self._store.ensure(audio)
 
-    def scan(self) -> Iterator[Found | Misfit]:
-        """What is in the folder now; ends early where nothing more is to be begun."""
+    def scan(self, *, trust: bool = False) -> Iterator[Found | Misfit]:
+        """What is in the folder now and has to be looked at; ends early where nothing more is to be begun.
+
+        Without ``trust`` the store is listed, to pass over what is unchanged.
+        """
         walk = Scan(self._job.source, self._job.selection, own_folders(self._job.roots))
-        for item in walk:
+        for item in walk if trust else Sieve(self._store, self.files).sift(walk):
             if self.files.over:
                 break
             yield item

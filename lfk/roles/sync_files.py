@@ -32,11 +32,12 @@ from lfk.core.errors import (
     PreconditionFailed,
     Unreachable,
 )
-from lfk.core.layout import Placed, check_prefix, place
+from lfk.core.location import Location
 from lfk.core.media_types import content_type
 from lfk.core.messages import AudioReference
 from lfk.core.sync_plan import Action, Known, Stamp
 from lfk.roles.patience import send_when_room
+from lfk.roles.placing import Destination, Placing
 from lfk.roles.scan import Found, Misfit, stamp_of, unreadable
 from lfk.roles.sender import ReferenceSender
 from lfk.roles.source import shown
@@ -67,9 +68,7 @@ class _Work:
     relative: str
     path: Path
     stamp: Stamp
-    placed: Placed
-    #: Identity of what is asked for it.
-    asked: str
+    destination: Destination
     begun: float
     attempts: int = 0
     moved: int = 0
@@ -100,12 +99,11 @@ class FileSync:
             InvalidLocation: the prefix cannot be part of a key.
         """
         self._job = job
-        self._prefix = check_prefix(job.prefix)
+        self.placing = Placing(job, state)
         self._sender = sender
         self._state = state
         self._report = report
         self._stop = stop
-        self._request = job.request
         self._uploader = Uploader(store, job.identity, lambda: self.over, dry_run=job.dry_run)
         self._pool = ThreadPoolExecutor(max(1, job.transfers), thread_name_prefix="lfk-sync")
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -145,25 +143,29 @@ class FileSync:
         if (under_way := self._open.get(found.relative)) is not None:
             self._hurry(under_way, found.stamp, complete=complete)
             return
+        if trust and self.placing.confirmed(found) is not None:
+            return
+        self._report(FileFound(found.stamp.size))
         try:
-            placed = place(self._job.layout, found.relative, self._prefix, self._request, self._job.roots)
+            destination = self.placing.of(found.relative)
         except LfkError as error:
-            self._report(FileFound(found.stamp.size))
             self._report(BytesMoved(found.stamp.size))
             self._end(FileDone(found.relative, Outcome.FAILED, found.stamp, error=error))
             return
-        asked = self._request.identity(placed.pair)
-        if trust and self._is_confirmed(found, placed, asked):
-            return
-        self._report(FileFound(found.stamp.size))
         path = self._job.source / found.relative
-        work = _Work(found.relative, path, found.stamp, placed, asked, time.monotonic())
+        work = _Work(found.relative, path, found.stamp, destination, time.monotonic())
         self._open[found.relative] = work
         wait = 0.0 if complete else _unsettled(found.stamp, self._job.settle, time.time())
         if wait > 0:
             self._later(work, wait)
         else:
             self._begin(work)
+
+    def pass_over(self, found: Found, location: Location) -> None:
+        """Tell that a file is unchanged, as its caller has made sure."""
+        self._report(FileFound(found.stamp.size))
+        self._report(BytesMoved(found.stamp.size))
+        self._end(FileDone(found.relative, Outcome.UNCHANGED, found.stamp, location))
 
     def refuse(self, misfit: Misfit) -> None:
         """Tell that something in the folder cannot be synced."""
@@ -217,11 +219,6 @@ class FileSync:
             work.stamp = stamp
             self._begin(work)
 
-    def _is_confirmed(self, found: Found, placed: Placed, asked: str) -> bool:
-        known = self._state.get(found.relative)
-        at_place = known is not None and known.location == str(placed.address.location)
-        return at_place and known is not None and (known.stamp, known.confirmed) == (found.stamp, asked)
-
     def _resume(self, work: _Work) -> None:
         """Its wait is over: go on if it has not changed meanwhile."""
         work.turn = None
@@ -249,22 +246,21 @@ class FileSync:
         if work.stamp.size == 0:
             self._fail(work, AudioEmpty("the file is empty (0 bytes)"))
             return
-        location = work.placed.address.location
-        known = self._state.get(work.relative)
-        if known is not None and known.location != str(location):
-            known = None
-        task = Task(work.path, work.stamp, location, known, work.asked)
+        destination = work.destination
+        known = self.placing.known(work.relative, destination)
+        task = Task(work.path, work.stamp, destination.location, known, destination.asked)
         work.future = self._pool.submit(self._perform, work, task)
 
     def _perform(self, work: _Work, task: Task) -> None:
-        """On a worker thread."""
+        """On a worker thread, so that neither a large file nor a full broker holds the owner up."""
         try:
             result = self._uploader.process(task, lambda size: self._moved(work, size))
+            self._events.put(lambda: self._worked(work, result))
+            if result.known is not None and result.decision.action is not Action.SKIP and not self._job.dry_run:
+                self._refer(work, result.known)
         except Exception as error:  # noqa: BLE001 - it is raised again, or shown, by the owner
             failure = error
             self._events.put(lambda: self._broke(work, failure))
-        else:
-            self._events.put(lambda: self._worked(work, result))
 
     def _moved(self, work: _Work, size: int) -> None:
         with self._moving:
@@ -293,13 +289,12 @@ class FileSync:
             self._state.put(work.relative, result.known)
         if result.decision.action is Action.SKIP or self._job.dry_run:
             self._succeed(work)
-        elif result.known is not None:
-            self._refer(work, result.known)
 
     def _refer(self, work: _Work, known: Known) -> None:
-        work.reference = self._request.reference(
-            work.placed.address,
-            work.placed.pair,
+        """On a worker thread."""
+        work.reference = self._job.request.reference(
+            work.destination.placed.address,
+            work.destination.placed.pair,
             int(time.time() * 1000),
             etag=known.etag,
             version_id=known.version_id,
@@ -308,16 +303,13 @@ class FileSync:
             content_type=content_type(work.path.name),
         )
         assert self._sender is not None, "only a dry run has no sender"  # noqa: S101 - states the constructor's rule
-        try:
-            send_when_room(
-                self._sender,
-                work.placed.address.location,
-                work.reference,
-                lambda error: self._events.put(lambda: self._confirmed(work, error)),
-                self._stop,
-            )
-        except LfkError as error:
-            self._give_up(work, error)
+        send_when_room(
+            self._sender,
+            work.destination.location,
+            work.reference,
+            lambda error: self._events.put(lambda: self._confirmed(work, error)),
+            lambda: self.over,
+        )
 
     def _confirmed(self, work: _Work, error: Exception | None) -> None:
         if isinstance(error, LfkError):
@@ -325,7 +317,7 @@ class FileSync:
         elif error is not None:
             raise error
         elif work.result is not None and work.result.known is not None:
-            self._state.put(work.relative, replace(work.result.known, confirmed=work.asked))
+            self._state.put(work.relative, replace(work.result.known, confirmed=work.destination.asked))
             self._succeed(work)
 
     # --- ends
@@ -356,7 +348,7 @@ class FileSync:
         if (missing := work.stamp.size - work.moved) != 0:
             self._report(BytesMoved(missing))
         seconds = time.monotonic() - work.begun
-        location = work.placed.address.location
+        location = work.destination.location
         self._end(FileDone(work.relative, outcome, work.stamp, location, work.reference, error, seconds))
         if work.again and not self.over:
             self._offer_again(work)

@@ -127,9 +127,10 @@ class Watcher:
         sync.files.finish()
 
     def _scan(self, sync: Synchroniser, changes: Changes) -> None:
-        for item in sync.scan():
+        trust = self._scanned
+        for item in sync.scan(trust=trust):
             if self._wants(item):
-                sync.take(item, trust=self._scanned)
+                sync.take(item, trust=trust)
             # A long scan must not hold up what happens meanwhile.
             self._take(sync.files, changes)
         self._scanned = self._scanned or not sync.files.over
