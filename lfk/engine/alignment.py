@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import nltk
 import torch
 from transformers import Wav2Vec2ForCTC, Wav2Vec2Processor
 from whisperx import alignment
+from whisperx.utils import PUNKT_LANGUAGES
 
-from lfk.core.errors import EngineOutOfMemory, ModelInvalid
+from lfk.core.errors import EngineOutOfMemory, ModelInvalid, ModelMissing
 from lfk.core.transcript import Segment, Word
 from lfk.engine.device import Device
 from lfk.engine.samples import SAMPLE_RATE, Samples
@@ -31,14 +33,21 @@ class Aligner:
 
         Raises:
             ModelInvalid: files that are missing, truncated, or of another kind.
+            ModelMissing: the data that sentences are split with.
         """
         self.weights = weights
         self._device = device
         try:
-            processor = Wav2Vec2Processor.from_pretrained(str(weights.path), local_files_only=True)
+            load: Any = Wav2Vec2Processor.from_pretrained
+            processor = load(str(weights.path), local_files_only=True)
             model = Wav2Vec2ForCTC.from_pretrained(str(weights.path), local_files_only=True, use_safetensors=True)
         except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
             raise ModelInvalid(f"{weights.name} cannot be loaded: {type(error).__name__}") from error
+        try:
+            nltk.data.find(f"tokenizers/punkt_tab/{PUNKT_LANGUAGES.get(language, 'english')}/")
+        except LookupError as error:
+            # whisperx would try to download it.
+            raise ModelMissing("the data that sentences are split with is missing", hint="reinstall lfk") from error
         self._model = model.to(device.name).eval()
         vocabulary = processor.tokenizer.get_vocab()
         self._about = {

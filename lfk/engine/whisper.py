@@ -182,6 +182,7 @@ class Recogniser:
             self.weights.name,
             self._device.kind,
             device_index=self._device.index,
+            compute_type=self._device.compute_type,
             asr_options=asked,
             language=language,
             vad_model=_Known(regions),
