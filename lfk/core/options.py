@@ -84,9 +84,10 @@ def parse_options(given: Mapping[str, Any], language: str | None, rendering: Ren
         InvalidOption: unknown, out of limits, or contradictory.
     """
     if language is not None:
-        given = {"language": language, **given}
-        if given["language"] != language:
+        twice = given.get("language")
+        if twice is not None and _read("language", twice) != _read("language", language):
             raise InvalidOption("language is given twice, and differently")
+        given = {**given, "language": language}
     read = {name: _read(name, value) for name, value in given.items() if value is not None}
     least, most = read.get("min_speakers"), read.get("max_speakers")
     if least is not None and most is not None and least > most:
