@@ -167,7 +167,8 @@ def broker_answers(bootstrap: str) -> Callable[[], bool]:
 
 def _format(command: list[str], configuration: Path) -> None:
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    arguments = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(configuration)]
+    # Behind an equals sign: one id in 64 begins with a dash, which would be read as an option of its own.
+    arguments = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(configuration)]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=_FORMAT_WITHIN, check=False)
     if done.returncode:
         raise ServerFailedError(f"kafka could not format its data folder:\n{done.stdout}{done.stderr}")
