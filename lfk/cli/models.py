@@ -23,6 +23,7 @@ from lfk.core.model_manifest import Entry, Manifest
 from lfk.settings import Settings
 
 if TYPE_CHECKING:
+    from lfk.engine.models.base import Weights
     from lfk.roles.models import Standing
 
 SETTINGS = ("dry_run",)
@@ -56,7 +57,7 @@ def _list(arguments: argparse.Namespace, settings: Settings, console: Console) -
     except LfkError as error:
         console.warn(f"the store's models are not shown: {error}")
     counts: dict[State, int] = {}
-    for standing in survey(wiring.open_shelf(settings, None), entries, stored):
+    for standing in survey(wiring.open_library(settings, None), entries, stored):
         counts[standing.state] = counts.get(standing.state, 0) + 1
         _show(console, "model", standing)
     text = ", ".join(f"{count} {state.value}" for state, count in counts.items())
@@ -65,13 +66,13 @@ def _list(arguments: argparse.Namespace, settings: Settings, console: Console) -
 
 
 def _verify(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
-    from lfk.engine.models.shelf import missing
+    from lfk.engine.models.library import missing
     from lfk.roles.models import State, survey
     from lfk.wiring import models as wiring
 
     entries = _entries(wiring.model_manifest(), arguments.what)
     verified = failed = 0
-    for standing in survey(wiring.open_shelf(settings, None), entries, {}, fresh=True):
+    for standing in survey(wiring.open_library(settings, None), entries, {}, fresh=True):
         if standing.weights is not None:
             verified += 1
             _show(console, "verified", standing)
@@ -80,6 +81,119 @@ def _verify(arguments: argparse.Namespace, settings: Settings, console: Console)
             console.error(standing.error or missing(standing.entry, hub_allowed=not settings.hf_offline))
     console.note("summary", {"verified": verified, "failed": failed}, f"{verified} verified, {failed} failed")
     return ExitCode.SOME_FAILED if failed else ExitCode.OK
+
+
+def _pull(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
+    from lfk.wiring import models as wiring
+    from lfk.wiring import open_store
+
+    entries = _entries(wiring.model_manifest(), _some(arguments))
+    failed = False
+    with console.progress("fetching") as bar:
+        library = wiring.open_library(settings, open_store(settings), lambda size: bar.advance(size=size))
+        bar.total(size=sum(entry.size or 0 for entry in entries), count=len(entries))
+        for entry in entries:
+            try:
+                before = library.find(entry.name)
+                if settings.dry_run:
+                    about = f"would fetch {entry.name}" if before is None else f"{before.name} is here already"
+                    console.note("pull", {"name": entry.name, "dry_run": True}, about)
+                    continue
+                weights = library.resolve(entry.name)
+            except LfkError as error:
+                failed = True
+                console.error(error)
+                continue
+            bar.advance(count=1)
+            fetched = before is None or before.path != weights.path
+            _told(console, "pull", weights, fetched=fetched, text="fetched" if fetched else "there already:")
+    return ExitCode.SOME_FAILED if failed else ExitCode.OK
+
+
+def _push(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
+    from lfk.engine.models.library import missing
+    from lfk.roles.models import lock_of
+    from lfk.wiring import models as wiring
+    from lfk.wiring import open_store
+
+    entries = _entries(wiring.model_manifest(), _some(arguments))
+    library = wiring.open_library(settings, None)
+    failed = False
+    with console.progress("pushing") as bar:
+        stored = wiring.stored_models(settings, open_store(settings), lambda size: bar.advance(size=size))
+        for entry in entries:
+            try:
+                weights = library.find(entry.name)
+                if weights is None:
+                    raise missing(entry, hub_allowed=not settings.hf_offline)
+                if settings.dry_run:
+                    console.note("push", {"name": entry.name, "dry_run": True}, f"would push {entry.name}")
+                    continue
+                sent = stored.push(weights, lock_of(library, weights))
+            except LfkError as error:
+                failed = True
+                console.error(error)
+                continue
+            _told(console, "push", weights, pushed=sent, text="pushed" if sent else "there already:")
+    return ExitCode.SOME_FAILED if failed else ExitCode.OK
+
+
+def _adopt(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
+    from pathlib import Path
+
+    from lfk.engine.models.adopt import Candidate, adopt, candidates
+    from lfk.wiring import models as wiring
+
+    if len(arguments.what) > 1:
+        raise UsageError("`lfk models adopt` takes one folder at a time")
+    library = wiring.open_library(settings, None)
+    root = Path(arguments.what[0]).expanduser() if arguments.what else library.folder.root
+    if not root.exists():
+        raise UsageError(f"there is no folder {root}", hint="name the folder that holds whisper/, segmentation/, …")
+    if arguments.as_name:
+        (entry,) = library.manifest.select(arguments.as_name)[:1]
+        found = [Candidate(root, entry.name)]
+    else:
+        found = list(candidates(library.manifest, root))
+    refused = 0
+    for candidate in found:
+        try:
+            if candidate.refusal is not None:
+                raise candidate.refusal
+            if settings.dry_run:
+                fields = {"name": candidate.name, "path": str(candidate.path), "dry_run": True}
+                console.note("adopt", fields, f"would look into {candidate.path} as {candidate.name}")
+                continue
+            weights = adopt(library, candidate.name, candidate.path)
+        except LfkError as error:
+            refused += 1
+            console.error(error)
+            continue
+        _told(console, "adopt", weights, path=str(weights.path), text=f"adopted {candidate.path} as")
+    fields = {"found": len(found), "refused": refused, "dry_run": settings.dry_run}
+    console.note("summary", fields, f"{len(found)} found in {root}, {refused} refused")
+    return ExitCode.SOME_FAILED if refused else ExitCode.OK
+
+
+def _told(console: Console, kind: str, weights: Weights, *, text: str, **fields: object) -> None:
+    size = sum(pin.size or 0 for pin in weights.files.values())
+    about = {
+        "name": weights.name,
+        "revision": weights.revision,
+        "source": weights.source,
+        "source_revision": weights.source_revision,
+        "licence": weights.licence,
+        "size": size,
+    }
+    line = f"{text} {weights.name} ({_size(size)}, {weights.place}, revision {weights.revision})"
+    console.note(kind, {**about, **fields}, line)
+
+
+def _some(arguments: argparse.Namespace) -> list[str]:
+    if not arguments.what:
+        raise UsageError(f"say which models to {arguments.action}", hint="see `lfk models list`; '*' means all")
+    names: list[str] = arguments.what
+    return names
 
 
 def _show(console: Console, kind: str, standing: Standing) -> None:
@@ -123,5 +237,8 @@ def _size(size: int | None) -> str:
 
 _ACTIONS: Mapping[str, Callable[[argparse.Namespace, Settings, Console], ExitCode]] = {
     "list": _list,
+    "pull": _pull,
+    "push": _push,
+    "adopt": _adopt,
     "verify": _verify,
 }

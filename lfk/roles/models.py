@@ -35,7 +35,7 @@ from lfk.core.model_manifest import (
     render_lock,
 )
 from lfk.engine.models.base import Progress, Weights
-from lfk.engine.models.shelf import Shelf, missing
+from lfk.engine.models.library import ModelLibrary, missing
 from lfk.stores.base import IfAbsent, IfMatch, ObjectInfo, ObjectStore
 
 log = logging.getLogger(__name__)
@@ -144,6 +144,14 @@ class StoredModels:
             raise ModelInvalid(f"{self.root.join(LOCK_NAME)} is not text", hint="put a backup of it back") from error
 
 
+def lock_of(library: ModelLibrary, weights: Weights) -> Locked:
+    """What a lock says of weights that were just verified."""
+    recorded = library.folder.lock().get(weights.name)
+    if recorded is not None and dict(recorded.files) == dict(weights.files):
+        return recorded
+    return Locked(weights.source, weights.source_revision, weights.form, weights.files)
+
+
 class State(str, Enum):
     """Where a model is, seen from this machine."""
 
@@ -170,12 +178,12 @@ class Standing:
 
 
 def survey(
-    shelf: Shelf, entries: Iterable[Entry], stored: Mapping[str, Locked], *, fresh: bool = False
+    library: ModelLibrary, entries: Iterable[Entry], stored: Mapping[str, Locked], *, fresh: bool = False
 ) -> Iterator[Standing]:
     """Where each model is. What is on this machine is verified; ``fresh`` reads every byte of it."""
     for entry in entries:
         try:
-            weights = shelf.find(entry.name, fresh=fresh)
+            weights = library.find(entry.name, fresh=fresh)
         except LfkError as error:
             yield Standing(entry, State.INVALID, error=error)
             continue

@@ -15,7 +15,7 @@ from lfk.wiring.places import store_root
 
 if TYPE_CHECKING:
     from lfk.engine.models.base import HubSupplier, Progress
-    from lfk.engine.models.shelf import Shelf
+    from lfk.engine.models.library import ModelLibrary
     from lfk.roles.models import StoredModels
 
 #: Below the state folder: hashes of model files that have not changed since.
@@ -40,16 +40,16 @@ def stored_models(settings: Settings, store: ObjectStore, progress: Progress | N
     return StoredModels(store, models_root(settings), progress)
 
 
-def open_shelf(settings: Settings, store: ObjectStore | None, progress: Progress | None = None) -> Shelf:
+def open_library(settings: Settings, store: ObjectStore | None, progress: Progress | None = None) -> ModelLibrary:
     """All weights that this machine can use; without a store, those that are on it.
 
     ``progress`` is told of every byte that is fetched.
     """
     from lfk.engine.models.folder import ModelsFolder
     from lfk.engine.models.hashes import HashMemory
-    from lfk.engine.models.shelf import Shelf
+    from lfk.engine.models.library import ModelLibrary
 
-    return Shelf(
+    return ModelLibrary(
         model_manifest(),
         ModelsFolder(Path(settings.models_folder).expanduser().absolute()),
         HashMemory(Path(settings.state_home).expanduser().absolute() / _HASHES),

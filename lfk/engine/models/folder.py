@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import shutil
 import tempfile
 import time
@@ -19,8 +20,12 @@ from lfk.core.errors import ModelInvalid, ModelMissing, ScratchFull
 from lfk.core.model_manifest import LOCK_NAME, MAX_LOCK_BYTES, Locked, parse_lock, render_lock
 from lfk.engine.models.hashes import write_whole
 
+log = logging.getLogger(__name__)
+
 #: Where models are put together before they appear.
 INCOMING = ".incoming"
+#: Where files go that adopting a folder in its own place leaves out; removing them is for people.
+REPLACED = ".replaced"
 _GUARD = ".guard"
 #: What a killed process left behind is removed after this; no fetch of weights takes a day.
 _STALE_SECONDS = 24 * 3600.0
@@ -120,9 +125,19 @@ class ModelsFolder:
                     item.rename(whole / item.name)
             whole.chmod(0o755)
             if target.exists():
-                target.rename(stage / "replaced")
+                self._put_aside(name, target, whole)
             whole.rename(target)
         return target
+
+    def _put_aside(self, name: str, old: Path, new: Path) -> None:
+        """Make way without losing anything: whatever is not in the new folder is kept in :data:`REPLACED`."""
+        if all(_same(file, new / file.relative_to(old)) for file in old.rglob("*") if not file.is_dir()):
+            old.rename(new.parent / "replaced")
+            return
+        kept = self.root / REPLACED / f"{name.replace('/', '-')}-{time.time_ns()}"
+        kept.parent.mkdir(exist_ok=True)
+        old.rename(kept)
+        log.warning("what lay in %s before is kept in %s", old, kept)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -149,6 +164,13 @@ def _typed(root: Path) -> Iterator[None]:
                 hint="let this user write there, name another LFK_MODELS_FOLDER, or pull as a user who may",
             ) from error
         raise
+
+
+def _same(old: Path, new: Path) -> bool:
+    try:
+        return old.samefile(new)
+    except OSError:
+        return False
 
 
 def _sweep(incoming: Path) -> None:

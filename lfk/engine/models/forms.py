@@ -14,6 +14,27 @@ from typing import Any
 from lfk.core.errors import ModelInvalid, UnsupportedFeature
 from lfk.core.model_manifest import Form
 
+#: The files that belong to a model of each form, as patterns.
+FILES: Mapping[Form, tuple[str, ...]] = {
+    Form.CTRANSLATE2: ("model.bin", "config.json", "preprocessor_config.json", "tokenizer.json", "vocabulary.*"),
+    Form.WAV2VEC2: (
+        "added_tokens.json",
+        "config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+        "pytorch_model.bin",
+        "special_tokens_map.json",
+        "tokenizer_config.json",
+        "vocab.json",
+    ),
+    Form.TORCHAUDIO: ("*.pt", "*.pth"),
+    Form.SEGMENTATION: ("*.bin", "*.ckpt", "*.pt", "*.safetensors"),
+    Form.SPEAKER_ENCODER: ("*.bin", "*.ckpt", "*.pt", "*.safetensors"),
+    Form.PIPELINE: ("config.yaml", "*.bin", "*.npz"),
+}
+_CHECKPOINTS = (".bin", ".ckpt", ".pt", ".safetensors")
+_WHOLE = "copy the model whole, or fetch it with `lfk models pull`"
+
 #: Settings files are a few kilobytes; tokenizers, the largest JSON, a few megabytes.
 _MAX_TEXT_BYTES = 64 << 20
 #: Keys by which transformers loads Python files of a repository.
@@ -107,7 +128,7 @@ def _speaker_encoder(folder: Path) -> bool:
 
 def _checkpoint(folder: Path, convert: Callable[[Path, Path], None], load: Callable[[Path], object]) -> bool:
     """One file: a checkpoint becomes safetensors; what is left must be the model that lfk knows."""
-    files = sorted(file for file in folder.iterdir() if file.suffix in (".safetensors", ".bin", ".pt", ".ckpt"))
+    files = sorted(file for file in folder.iterdir() if file.suffix in _CHECKPOINTS)
     if len(files) != 1:
         raise ModelInvalid(f"expected one checkpoint, found {len(files)}", hint=_WHOLE)
     target = folder / "model.safetensors"
@@ -152,9 +173,6 @@ def _pipeline(folder: Path) -> bool:
         except (ValueError, OSError, EOFError) as error:
             raise ModelInvalid(f"{file.name} is not a file of plain arrays", hint=_WHOLE) from error
     return False
-
-
-_WHOLE = "copy the model whole, or fetch it with `lfk models pull`"
 
 
 def _require(folder: Path, file: str) -> None:

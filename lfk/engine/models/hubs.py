@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from lfk.core.errors import ModelInvalid, ModelMissing, Unreachable, UnsupportedFeature
 from lfk.core.model_manifest import Entry, Kind, Locked, Pin, Source
 from lfk.engine.models.base import Progress
+from lfk.engine.models.forms import FILES
 from lfk.engine.models.hashes import hash_file
 
 log = logging.getLogger(__name__)
@@ -29,18 +30,7 @@ _QUIET_SECONDS = 30.0
 _BLOCK_BYTES = 1 << 20
 #: More than twice the largest model that the manifest names.
 _MAX_FILE_BYTES = 10 << 30
-#: What transformers reads of an aligner, without its weights …
-_ALIGNER_FILES = frozenset(
-    {
-        "added_tokens.json",
-        "config.json",
-        "preprocessor_config.json",
-        "special_tokens_map.json",
-        "tokenizer_config.json",
-        "vocab.json",
-    }
-)
-#: … and its weights, the safe form first.
+#: An aligner's weights, the safe form first.
 _ALIGNER_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO})
 _HINT = "check the network and its proxy, or bring the files another way: `lfk models adopt FOLDER`"
@@ -132,7 +122,7 @@ def _wanted(source: Source, there: dict[str, Any]) -> list[str]:
     if source.files:
         return sorted(source.files)
     weights = [file for file in _ALIGNER_WEIGHTS if file in there][:1]
-    return sorted(_ALIGNER_FILES & there.keys()) + weights
+    return [file for file in FILES[source.form] if file in there and file not in _ALIGNER_WEIGHTS] + weights
 
 
 def _received(path: Path, sibling: Any) -> Pin:

@@ -26,7 +26,7 @@ from lfk.engine.models.packages import folder_of
 log = logging.getLogger(__name__)
 
 
-class Shelf:
+class ModelLibrary:
     """All weights that this machine can use. Safe for use by several threads."""
 
     def __init__(
