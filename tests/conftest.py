@@ -1,8 +1,7 @@
 """What all tests share: a clean environment, and real servers on demand.
 
 Fixtures: ``kafka`` (a bootstrap address), ``s3_server`` (each S3 server in turn), ``minio``, ``toxiproxy``, ``bucket``
-and ``minio_bucket`` (fresh, removed afterwards), ``topic_prefix``, ``server_cache`` (for tests that start a server of
-their own, to stop and kill it).
+and ``minio_bucket`` (fresh, removed afterwards), ``topic_prefix``, and ``own_server`` for tests that stop and kill one.
 """
 
 from __future__ import annotations
@@ -10,15 +9,17 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from lfk.settings import specs
 from tests.services.pool import Missing, Pool, RemotePool, Servers
+from tests.services.process import Running
+from tests.services.programs import MissingError
 from tests.services.s3 import S3Server
 from tests.services.toxiproxy import Toxiproxy
 
@@ -27,6 +28,8 @@ settings.register_profile(
     "lfk", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
 )
 settings.load_profile("lfk")
+
+StartServer = Callable[..., Running[Any]]
 
 _SERVERS = pytest.StashKey[Servers]()
 _CACHE = pytest.StashKey[Path]()
@@ -79,10 +82,14 @@ def _forget_settings() -> None:
 def _server(request: pytest.FixtureRequest, name: str) -> Any:
     answer = request.config.stash[_SERVERS].get(name)
     if isinstance(answer, Missing):
-        if request.config.stash[_REQUIRED]:
-            pytest.fail(answer.reason, pytrace=False)
-        pytest.skip(answer.reason)
+        _do_without(request.config, answer.reason)
     return answer
+
+
+def _do_without(config: pytest.Config, reason: str) -> NoReturn:
+    if config.stash[_REQUIRED]:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -133,10 +140,26 @@ def topic_prefix() -> str:
     return f"t{secrets.token_hex(6)}"
 
 
-@pytest.fixture(scope="session")
-def server_cache(request: pytest.FixtureRequest) -> Path:
-    """The folder of fetched programs, which ``tests.services.<server>.start`` asks for."""
-    return request.config.stash[_CACHE]
+@pytest.fixture
+def own_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """Starts servers for this test alone: ``own_server(kafka, advertised=port)`` with a module of ``tests.services``.
+
+    What comes back has the server's ``address`` and its ``process``, to stop, kill and start again. Always a local
+    program, as a container cannot be treated so.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def start(module: Any, **options: Any) -> Running[Any]:
+            folder = tmp_path_factory.mktemp("server")
+            try:
+                server: Running[Any] = stack.enter_context(
+                    module.start(folder, request.config.stash[_CACHE], **options)
+                )
+            except MissingError as error:
+                _do_without(request.config, str(error))
+            return server
+
+        yield start
 
 
 @contextlib.contextmanager

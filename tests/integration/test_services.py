@@ -7,14 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
+from tests.conftest import StartServer
 from tests.services import kafka as kafka_server
-from tests.services.process import ServerEndedError, ServerProcess
+from tests.services.process import ServerEndedError, ServerProcess, free_ports
 from tests.services.s3 import S3Server
 from tests.services.toxiproxy import Toxiproxy
 
@@ -23,9 +27,6 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.mark.kafka
 def test_a_record_comes_back_from_kafka(kafka: str, topic_prefix: str) -> None:
-    from confluent_kafka import Consumer, Producer
-    from confluent_kafka.admin import AdminClient, NewTopic
-
     topic = f"{topic_prefix}.audio"
     admin = AdminClient({"bootstrap.servers": kafka})
     admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
@@ -61,8 +62,6 @@ def test_an_object_comes_back_and_is_never_overwritten_unasked(s3_server: S3Serv
 
 @pytest.mark.s3
 def test_a_cut_proxy_is_an_outage_and_a_restored_one_is_none(minio: S3Server, toxiproxy: Toxiproxy) -> None:
-    from dataclasses import replace
-
     with toxiproxy.proxy(urlsplit(minio.endpoint_url).netloc, name="test-services") as proxy:
         client = replace(minio, endpoint_url=f"http://{proxy.address}").client()
         client.list_buckets()
@@ -75,20 +74,23 @@ def test_a_cut_proxy_is_an_outage_and_a_restored_one_is_none(minio: S3Server, to
 
 @pytest.mark.kafka
 @pytest.mark.slow
-def test_clients_of_a_proxied_kafka_never_go_past_the_proxy(
-    tmp_path: Path, server_cache: Path, toxiproxy: Toxiproxy
-) -> None:
-    from confluent_kafka.admin import AdminClient
-
-    from tests.services.process import free_ports
-
+def test_clients_of_a_proxied_kafka_never_go_past_the_proxy(own_server: StartServer, toxiproxy: Toxiproxy) -> None:
     (port,) = free_ports(1)
-    with (
-        kafka_server.start(tmp_path, server_cache, advertised=port) as server,
-        toxiproxy.proxy(server.address.bootstrap, name="test-services-kafka", port=port) as proxy,
-    ):
+    server = own_server(kafka_server, advertised=port)
+    with toxiproxy.proxy(server.address.bootstrap, name="test-services-kafka", port=port) as proxy:
         brokers = AdminClient({"bootstrap.servers": proxy.address}).list_topics(timeout=30).brokers
         assert [(broker.host, broker.port) for broker in brokers.values()] == [("127.0.0.1", port)]
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_a_killed_kafka_comes_back_with_what_it_had(own_server: StartServer) -> None:
+    server = own_server(kafka_server)
+    admin = AdminClient({"bootstrap.servers": server.address.bootstrap, "log_level": 0})
+    admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result(30)
+    server.process.kill()
+    server.process.start()
+    assert "kept" in AdminClient({"bootstrap.servers": server.address.bootstrap}).list_topics(timeout=30).topics
 
 
 def test_a_server_ends_when_its_owner_is_killed(tmp_path: Path) -> None:

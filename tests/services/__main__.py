@@ -1,8 +1,10 @@
 """``make services``: fetches what the tests' servers run from, so that no test waits for a download or a build.
 
 That is the image where a Docker engine answers, else the local program; nothing where the environment has an address.
-Without ``LFK_REQUIRE_SERVICES=1`` a server that cannot be had is reported and passed over: its tests are skipped then,
-saying why.
+A server that cannot be had is reported and passed over: its tests are skipped then, saying why.
+
+With ``LFK_REQUIRE_SERVICES=1`` that is an error, and the local programs are fetched in any case: tests that stop and
+kill a server of their own run on nothing else.
 """
 
 from __future__ import annotations
@@ -18,13 +20,20 @@ from tests.services.provide import SERVICES, Service
 
 def main() -> int:
     """Fetch what is needed; 1 if something that is required is missing."""
+    required = os.environ.get("LFK_REQUIRE_SERVICES") == "1"
     missing = False
     for service in SERVICES.values():
-        if os.environ.get(service.variable):
-            print(f"{service.name}: {service.variable} is set")
-        else:
-            missing |= not (_has_image(service) or _has_program(service))
-    return 1 if missing and os.environ.get("LFK_REQUIRE_SERVICES") == "1" else 0
+        shared = _has_address(service) or _has_image(service)
+        if required or not shared:
+            missing |= not _has_program(service)
+    return 1 if missing and required else 0
+
+
+def _has_address(service: Service) -> bool:
+    if not os.environ.get(service.variable):
+        return False
+    print(f"{service.name}: {service.variable} is set")
+    return True
 
 
 def _has_image(service: Service) -> bool:
