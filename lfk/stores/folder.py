@@ -89,7 +89,7 @@ class FolderStore:
             return self._describe(location, look)
 
     def list(self, prefix: Location, *, after: str | None = None) -> Iterator[ObjectInfo]:
-        relative = "" if prefix.as_prefix() == self._root else self._relative(prefix)
+        relative = "" if f"{prefix.key}/" == self._root.key else self._relative(prefix)
         with folder_border(prefix), self._tree.folder(()):
             pass
         yield from walk(self._tree, self._root, relative, after)
@@ -98,9 +98,8 @@ class FolderStore:
         with self._opened(location) as (descriptor, info):
             if info.size > limit:
                 raise StoreError(f"{location} has {info.size} bytes; at most {limit} were expected")
-            with folder_border(location):
-                data = b"".join(iter(lambda: os.read(descriptor, BLOCK_BYTES), b""))
-                self._confirm(descriptor, info, len(data))
+            data = b"".join(self._blocks(descriptor, info))
+            self._confirm(descriptor, info, len(data))
         return data, info
 
     def download(
@@ -121,7 +120,7 @@ class FolderStore:
                 raise ContentChanged(f"{location} is no longer the object with ETag {etag}")
             target.expect(info.size)
             with target:
-                while block := self._next_block(descriptor, location):
+                for block in self._blocks(descriptor, info):
                     target.write(block)
                     if progress is not None:
                         progress(len(block))
@@ -217,9 +216,16 @@ class FolderStore:
                 return _info(location, state, versions.get(etag))
             seen = etag
 
-    def _next_block(self, descriptor: int, location: Location) -> bytes:
-        with folder_border(location):
-            return os.read(descriptor, BLOCK_BYTES)
+    def _blocks(self, descriptor: int, info: ObjectInfo) -> Iterator[bytes]:
+        """The bytes up to the end that was announced: a file that is being written may grow for ever."""
+        offset = 0
+        while offset < info.size:
+            with folder_border(info.location):
+                block = os.pread(descriptor, min(BLOCK_BYTES, info.size - offset), offset)
+            if not block:
+                return
+            offset += len(block)
+            yield block
 
     def _confirm(self, descriptor: int, info: ObjectInfo, size: int) -> None:
         if size != info.size or etag_of(os.fstat(descriptor)) != info.etag:

@@ -34,12 +34,11 @@ def walk(tree: Tree, root: Location, prefix: str, after: str | None) -> Iterator
     Raises:
         BucketMissing: the root is not there.
     """
-    folder, _slash, start = prefix.rpartition("/")
-    parts = tuple(folder.split("/")) if folder else ()
+    *parts, start = prefix.split("/")
     if "" in parts:
         return
     left_out = LeftOut(Location(root.scheme, root.bucket, root.key + prefix))
-    yield from _Listing(tree, root, after, left_out).folder(parts, start)
+    yield from _Listing(tree, root, after, left_out).folder(tuple(parts), start)
     left_out.report()
 
 

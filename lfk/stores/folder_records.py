@@ -47,7 +47,7 @@ class Records:
         """Descriptions of the object at ``key`` by ETag."""
         try:
             descriptor, _state = self._tree.open_file(_parts(key))
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             return {}
         with os.fdopen(descriptor, "rb") as file:
             return _parse(file.read(_LIMIT))
