@@ -1,5 +1,7 @@
 """Show the settings in force and check what they point at: each line is ok, or says what to do.
 
+Settings with their defaults are shown with -v, secrets never.
+
 Exit code 0: everything that is needed works (warnings included), 2: something is wrong with the configuration,
 3: a service cannot be reached.
 """
@@ -24,13 +26,18 @@ def run(_arguments: argparse.Namespace, settings: Settings, console: Console) ->
     from lfk import wiring
     from lfk.roles.doctor import Check, Verdict, examine
 
-    group = ""
+    group, untold = "", 0
     for one in wiring.shown_settings(settings):
+        if one.source == "default" and not console.verbosity and not console.as_json:
+            untold += 1
+            continue
         if one.group != group:
             group = one.group
             console.say(f"[{group}]")
         fields = {"name": one.name, "value": one.value, "source": one.source, "group": one.group}
         console.note("setting", fields, f"  {one.name}={one.value}  ({one.source})")
+    if untold:
+        console.say(f"{untold} settings have their defaults (-v shows them)")
     console.say()
     checks: list[Check] = []
     for check in examine(wiring.doctor_looks(settings)):

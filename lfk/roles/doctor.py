@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -102,7 +102,9 @@ def look_at_broker(broker: Broker) -> Iterator[Check]:
     yield _ok("broker", f"{broker.address} answers: {broker.check()}")
 
 
-def look_at_topics(broker: Broker, plans: Sequence[TopicPlan], workers: int) -> Iterator[Check]:
+def look_at_topics(
+    broker: Broker, plans: Sequence[TopicPlan], workers: int, read_by_hubs: Collection[str]
+) -> Iterator[Check]:
     """Whether the topics are there, keep what nobody has read, and let the workers of one machine work."""
     states = broker.describe([plan.name for plan in plans])
     for plan in plans:
@@ -112,7 +114,7 @@ def look_at_topics(broker: Broker, plans: Sequence[TopicPlan], workers: int) -> 
             continue
         for fault in topic_faults(plan, state):
             yield _warn("topics", f"{plan.name}: {fault}", "")
-        if state.partitions < 4 * workers:
+        if plan.name in read_by_hubs and state.partitions < 4 * workers:
             yield _warn(
                 "topics",
                 f"{plan.name} has {state.partitions} partitions for {workers} workers on this machine alone",

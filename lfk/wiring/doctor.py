@@ -91,7 +91,8 @@ def _look_at_broker(settings: Settings, store: ObjectStore) -> Iterator[Check]:
         return
     yield from doctor.look_at_broker(broker)
     if settings.bootstrap:
-        yield from doctor.look_at_topics(broker, topic_plans(settings), worker_count(settings))
+        work = (settings.topic_audio, settings.topic_retry, settings.topic_bulk)
+        yield from doctor.look_at_topics(broker, topic_plans(settings), worker_count(settings), work)
         yield from doctor.look_at_transactions(broker)
 
 

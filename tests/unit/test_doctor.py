@@ -78,17 +78,17 @@ def test_a_place_that_is_missing() -> None:
 def test_topics_that_are_missing_fail_and_topics_that_are_poor_warn() -> None:
     broker = MemoryBroker()
     plans = topic_plans(Settings())
-    checks = list(doctor.look_at_topics(broker, plans, workers=1))
+    checks = list(doctor.look_at_topics(broker, plans, workers=1, read_by_hubs=[plans[0].name]))
     assert [check.verdict for check in checks].count(Verdict.FAIL) == len(plans)
     assert "lfk init" in checks[0].hint
 
     broker.ensure_topics(plans)
-    assert worst(list(doctor.look_at_topics(broker, plans, workers=3))) is Verdict.OK
-    assert worst(list(doctor.look_at_topics(broker, plans, workers=4))) is Verdict.WARN
+    assert worst(list(doctor.look_at_topics(broker, plans, workers=3, read_by_hubs=[plans[0].name]))) is Verdict.OK
+    assert worst(list(doctor.look_at_topics(broker, plans, workers=4, read_by_hubs=[plans[0].name]))) is Verdict.WARN
 
     other = MemoryBroker()
     other.ensure_topics([TopicPlan(plan.name, 12, 0, {"retention.ms": "1000"}) for plan in plans])
-    assert worst(list(doctor.look_at_topics(other, plans, workers=1))) is Verdict.WARN
+    assert worst(list(doctor.look_at_topics(other, plans, workers=1, read_by_hubs=[plans[0].name]))) is Verdict.WARN
 
 
 @pytest.mark.parametrize(("transactional", "verdict"), [(True, Verdict.OK), (False, Verdict.WARN)])
