@@ -18,9 +18,9 @@ from whisperx.utils import PUNKT_LANGUAGES
 from lfk.core.errors import EngineOutOfMemory, ModelInvalid, ModelMissing
 from lfk.core.transcript import Segment, Word
 from lfk.engine.device import Device
+from lfk.engine.models.base import Weights
+from lfk.engine.regions import clipped
 from lfk.engine.samples import SAMPLE_RATE, Samples
-from lfk.engine.speech import clipped
-from lfk.engine.weights import Weights
 
 Progress = Callable[[float], None]
 

@@ -8,9 +8,7 @@ long pass.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +17,26 @@ import torch
 from numpy.typing import NDArray
 from pyannote.audio import Inference
 from pyannote.core import SlidingWindow, SlidingWindowFeature
-from whisperx.diarize import Segment as Span
 from whisperx.vads.pyannote import Binarize
-from whisperx.vads.vad import Vad
 
 from lfk.engine.diariser.checkpoints import load_segmentation
+from lfk.engine.regions import LONGEST_SECONDS, Region
 from lfk.engine.samples import SAMPLE_RATE, Samples
 
 #: WhisperX's defaults.
 ONSET, OFFSET = 0.500, 0.363
-#: Whisper hears 30 s at a time.
-LONGEST_SECONDS = 30.0
 #: Between the network's windows of 5 s. WhisperX takes 0.5 s, which hears everything ten times and costs as much as
 #: tiny's recognition; at 2.5 s each frame is still near the middle of one window, and on 122 s of speech, clean and
 #: noisy, the found speech differed by under 0.5 s.
 _STEP_SECONDS = 2.5
+#: Windows in the network at once. It takes about 8 MB for each; on a processor more are no faster.
+_BATCH, _GPU_BATCH = 8, 64
 #: Least common multiple of that step (40,000 samples) and the frames' (270): 67.5 s.
 _GRID_SAMPLES = 1_080_000
 _BLOCK_SAMPLES = 16 * _GRID_SAMPLES
 _MARGIN_SAMPLES = _GRID_SAMPLES
 
 Progress = Callable[[float], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A span in which somebody speaks, in seconds."""
-
-    start: float
-    end: float
 
 
 class SpeechDetector:
@@ -63,6 +52,7 @@ class SpeechDetector:
             load_segmentation(segmentation),
             step=_STEP_SECONDS,
             device=torch.device(device),
+            batch_size=_BATCH if device == "cpu" else _GPU_BATCH,
             pre_aggregation_hook=_anybody,
         )
 
@@ -101,22 +91,7 @@ class SpeechDetector:
         return SlidingWindowFeature(data, SlidingWindow() if window is None else window)
 
 
-def merge(regions: Sequence[Region], longest: float = LONGEST_SECONDS) -> list[Region]:
-    """Neighbouring regions together, as WhisperX does, up to ``longest`` seconds from start to end."""
-    if not regions:
-        return []
-    spans = [Span(region.start, region.end, "UNKNOWN") for region in regions]
-    return [Region(c["start"], c["end"]) for c in Vad.merge_chunks(spans, longest, ONSET, OFFSET)]
-
-
 def _anybody(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """Of the local speakers' scores the highest."""
     highest: NDArray[np.float32] = np.max(scores, axis=-1, keepdims=True)
     return highest
-
-
-def clipped(start: float, end: float, duration: float) -> tuple[float, float]:
-    """A span within the audio, in seconds to the millisecond, never backwards."""
-    first = min(max(0.0, start if math.isfinite(start) else 0.0), duration)
-    last = min(max(first, end if math.isfinite(end) else first), duration)
-    return round(first, 3), round(last, 3)

@@ -12,13 +12,16 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from lfk.core.approaches import Stage
+from lfk.core.errors import ModelInvalid, ModelMissing
 from lfk.core.languages import MULTI
 from lfk.core.speakers import assign_speakers
 from lfk.core.transcript import Segment, Transcript, Word
 from lfk.engine.base import Task
 from lfk.engine.language import ENGLISH, agree, choose
+from lfk.engine.regions import Region, Spoken, merge
 
 if TYPE_CHECKING:
+    from lfk.engine.alignment import Aligner
     from lfk.engine.media import Audio
     from lfk.engine.shelf import Shelf
 
@@ -50,9 +53,6 @@ class Work:
 
 def transcribe(work: Work, _nothing: Transcript) -> Transcript:
     """Speech regions, their language, their text."""
-    from lfk.engine.speech import merge
-    from lfk.engine.whisper import Spoken
-
     recogniser = work.models.recogniser(work.task.model)
     recogniser.check(work.options)
     samples = work.audio.samples
@@ -90,24 +90,25 @@ def align(work: Work, transcript: Transcript) -> Transcript:
     """Times for words, from each language's aligner, else Whisper's own."""
     aligned: list[Segment] = []
     warnings: dict[str, None] = {}
-    translated = work.options.get("task") == "translate"
+    made_by: dict[str, None] = {}
     done = 0
     for language, group in groupby(transcript.segments, key=lambda one: one.language or transcript.language or ENGLISH):
         segments = list(group)
         told = _share(work.progress, done, len(segments), len(transcript.segments))
-        aligner = None if translated else work.models.aligner(language)
+        aligner, reason = _aligner(work, language)
         if aligner is None:
-            reason = "translated text is not what is heard" if translated else f"there is no aligner for {language!r}"
             warnings[f"{reason}: word times are Whisper's own, which are coarser and about 0.1 s late"] = None
             aligned += _own_times(work, segments, language, told)
         else:
-            work.made_by["aligner"] = f"{aligner.weights.name}@{aligner.weights.revision}"
+            made_by[f"{aligner.weights.name}@{aligner.weights.revision}"] = None
             found, failed = aligner.align(work.audio.samples, segments, told)
             aligned += found
             if failed:
                 warnings[f"{failed} of {len(segments)} segments ({language}) could not be aligned"] = None
         done += len(segments)
         work.audio.release()
+    if made_by:
+        work.made_by["aligner"] = "+".join(made_by)
     return replace(transcript, segments=tuple(aligned)).with_warnings(*warnings)
 
 
@@ -138,6 +139,18 @@ STAGES: Mapping[Stage, Callable[[Work, Transcript], Transcript]] = {
 }
 
 
+def _aligner(work: Work, language: str) -> tuple[Aligner | None, str]:
+    """The aligner to use, or None and why there is none."""
+    if work.options.get("task") == "translate":
+        return None, "translated text is not what is heard"
+    try:
+        return work.models.aligner(language), f"there is no aligner for {language!r}"
+    except (ModelMissing, ModelInvalid) as error:
+        if work.options.get("on_stage_error") == "fail":
+            raise
+        return None, error.message
+
+
 def _own_times(
     work: Work, segments: Sequence[Segment], language: str, progress: Callable[[float], None]
 ) -> list[Segment]:
@@ -151,7 +164,7 @@ def _own_times(
     return timed
 
 
-def _spoken_in(blank: Transcript, segments: Sequence[Segment], spoken: Sequence[Any], duration: float) -> Transcript:
+def _spoken_in(blank: Transcript, segments: Sequence[Segment], spoken: Sequence[Spoken], duration: float) -> Transcript:
     """The segments, each with its language where the recording has several; the whole has the one heard longest."""
     seconds: dict[str, float] = {}
     for one in spoken:
@@ -172,7 +185,7 @@ def _given_language(options: Mapping[str, Any]) -> str | None:
     return None if language == MULTI else language
 
 
-def _spread(regions: Sequence[Any]) -> list[Any]:
+def _spread(regions: Sequence[Region]) -> list[Region]:
     """A few of the regions, evenly chosen."""
     step = max(1, len(regions) // _LANGUAGE_SAMPLES)
     return list(regions[::step][:_LANGUAGE_SAMPLES])

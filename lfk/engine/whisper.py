@@ -8,7 +8,6 @@ load a checkpoint unsafely and take the whole audio at once. Refuses options tha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -24,9 +23,10 @@ from whisperx.vads.vad import Vad
 from lfk.core.errors import EngineOutOfMemory, InvalidOption, ModelInvalid
 from lfk.core.transcript import Segment, Word
 from lfk.engine.device import Device
+from lfk.engine.models.base import Weights
+from lfk.engine.regions import Region, Spoken, clipped
 from lfk.engine.samples import SAMPLE_RATE, Samples
-from lfk.engine.speech import OFFSET, ONSET, Region, clipped
-from lfk.engine.weights import Weights
+from lfk.engine.speech import OFFSET, ONSET
 
 ENGLISH = "en"
 #: Whisper keeps half of its 448 tokens, less one, for what is said before; WhisperX gives prompt and hotwords so
@@ -40,14 +40,6 @@ _APPENDED = "\"'.。,，!！?？:：”)]}、"
 _TOKENIZER = "tokenizer.json"
 
 Progress = Callable[[float], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """A region and the language spoken in it."""
-
-    region: Region
-    language: str
 
 
 class Recogniser:
