@@ -149,7 +149,11 @@ def _start(source: Path, note: Callable[[str, bool], None]) -> BaseObserver | No
 
     observer, closes = _new_observer()
     # Where closing is told, writing is not listened to: it is told once for every block.
-    told = [FileCreatedEvent, FileMovedEvent, FileClosedEvent if closes else FileModifiedEvent]
+    told: list[type[FileSystemEvent]] = [
+        FileCreatedEvent,
+        FileMovedEvent,
+        FileClosedEvent if closes else FileModifiedEvent,
+    ]
     try:
         observer.schedule(Handler(), str(source), recursive=True, event_filter=told)
         observer.start()
