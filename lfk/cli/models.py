@@ -46,11 +46,12 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
 
 
 def _list(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
+    from lfk.engine.models.library import own_manifest
     from lfk.roles.models import State, survey
     from lfk.wiring import models as wiring
     from lfk.wiring import open_store
 
-    entries = _entries(wiring.model_manifest(), arguments.what)
+    entries = _entries(own_manifest(), arguments.what)
     stored = {}
     try:
         stored = wiring.stored_models(settings, open_store(settings)).lock()
@@ -66,11 +67,11 @@ def _list(arguments: argparse.Namespace, settings: Settings, console: Console) -
 
 
 def _verify(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
-    from lfk.engine.models.library import missing
+    from lfk.engine.models.library import missing, own_manifest
     from lfk.roles.models import State, survey
     from lfk.wiring import models as wiring
 
-    entries = _entries(wiring.model_manifest(), arguments.what)
+    entries = _entries(own_manifest(), arguments.what)
     verified = failed = 0
     for standing in survey(wiring.open_library(settings, None), entries, {}, fresh=True):
         if standing.weights is not None:
@@ -84,10 +85,11 @@ def _verify(arguments: argparse.Namespace, settings: Settings, console: Console)
 
 
 def _pull(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
+    from lfk.engine.models.library import own_manifest
     from lfk.wiring import models as wiring
     from lfk.wiring import open_store
 
-    entries = _entries(wiring.model_manifest(), _some(arguments))
+    entries = _entries(own_manifest(), _some(arguments))
     failed = False
     with console.progress("fetching") as bar:
         library = wiring.open_library(settings, open_store(settings), lambda size: bar.advance(size=size))
@@ -111,12 +113,12 @@ def _pull(arguments: argparse.Namespace, settings: Settings, console: Console) -
 
 
 def _push(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
-    from lfk.engine.models.library import missing
+    from lfk.engine.models.library import missing, own_manifest
     from lfk.roles.models import lock_of
     from lfk.wiring import models as wiring
     from lfk.wiring import open_store
 
-    entries = _entries(wiring.model_manifest(), _some(arguments))
+    entries = _entries(own_manifest(), _some(arguments))
     library = wiring.open_library(settings, None)
     failed = False
     with console.progress("pushing") as bar:
@@ -176,16 +178,15 @@ def _adopt(arguments: argparse.Namespace, settings: Settings, console: Console) 
 
 
 def _told(console: Console, kind: str, weights: Weights, *, text: str, **fields: object) -> None:
-    size = sum(pin.size or 0 for pin in weights.files.values())
     about = {
         "name": weights.name,
         "revision": weights.revision,
         "source": weights.source,
         "source_revision": weights.source_revision,
         "licence": weights.licence,
-        "size": size,
+        "size": weights.size,
     }
-    line = f"{text} {weights.name} ({_size(size)}, {weights.place}, revision {weights.revision})"
+    line = f"{text} {weights.name} ({_size(weights.size)}, {weights.place}, revision {weights.revision})"
     console.note(kind, {**about, **fields}, line)
 
 

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from lfk.core.errors import LfkError
 from lfk.engine.device import choose_device
-from lfk.engine.weights import LocalWeights, Weights
+from lfk.engine.models.base import Weights
+from lfk.engine.models.library import open_library
+from lfk.engine.weights import EngineWeights
 
 if TYPE_CHECKING:
     from lfk.engine.alignment import Aligner
@@ -44,7 +46,10 @@ class Shelf:
             EngineUnavailable: as :func:`choose_device`.
         """
         self.device = choose_device(config)
-        self.weights = LocalWeights(Path(folder) for folder in config.get("models", ()))
+        hashes = config.get("hashes")
+        self.weights = EngineWeights(
+            open_library(Path(config.get("models", "models")), Path(hashes) if hashes else None)
+        )
         #: Called before a model is loaded.
         self.before_load: Callable[[], None] = _nobody
         #: Seconds that loading has taken in all.
@@ -88,7 +93,7 @@ class Shelf:
         def load() -> SpeechDetector:
             from lfk.engine.speech import SpeechDetector
 
-            return SpeechDetector(weights.path, self.device.name)
+            return SpeechDetector(weights.file, self.device.name)
 
         found: SpeechDetector = self._get("detector", weights, load)
         return found
@@ -122,7 +127,7 @@ class Shelf:
         def load() -> Diariser:
             from lfk.engine.diariser.diariser import Diariser
 
-            return Diariser(segmentation.path, encoder.path, device=self.device.name)
+            return Diariser(segmentation.file, encoder.file, device=self.device.name)
 
         found: Diariser = self._get("diariser", encoder, load)
         return found

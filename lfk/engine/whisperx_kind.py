@@ -15,9 +15,10 @@ from lfk.core.errors import EngineUnavailable, LfkError
 from lfk.engine.base import ModelIdentity
 from lfk.engine.child_process import Launch
 from lfk.engine.limits import EngineLimits
+from lfk.engine.models.library import ModelLibrary, open_library
 from lfk.engine.process import ProcessEngine
 from lfk.engine.surroundings import engine_environment
-from lfk.engine.weights import LocalWeights, sentence_data
+from lfk.engine.weights import EngineWeights, sentence_data
 
 _ENGINE = "lfk.engine.pipeline:build"
 #: Loading takes its time once; a hub that starts without them would spend it on its first jobs.
@@ -28,8 +29,10 @@ _NEEDED = ("whisperx", "torch", "av")
 class WhisperXPlan:
     """How engines compute; see the settings of the same names."""
 
-    #: Folders with weights, the first that has them counts.
-    models: tuple[Path, ...] = ()
+    #: The folder of model weights.
+    models: Path = Path("models")
+    #: Where hashes of model files are remembered; None: nowhere.
+    hashes: Path | None = None
     device: str = "auto"
     compute_type: str = "auto"
     #: 0 fits it to the device.
@@ -48,17 +51,28 @@ class WhisperXKind:
 
     name = "whisperx"
 
-    def __init__(self, plan: WhisperXPlan, limits: EngineLimits, environment: Mapping[str, str]) -> None:
-        """``environment``: the hub's own; what of it an engine gets is decided here."""
+    def __init__(
+        self,
+        plan: WhisperXPlan,
+        limits: EngineLimits,
+        environment: Mapping[str, str],
+        library: ModelLibrary | None = None,
+    ) -> None:
+        """``environment``: the hub's own; what of it an engine gets is decided here.
+
+        ``library``: over the same folder as the plan's, and able to fetch; without it only what is here is used.
+        """
         self._plan = plan
         self._limits = limits
         self._environment = engine_environment(environment, plan.threads, sentence_data())
-        self._weights = LocalWeights(plan.models)
+        self._library = library or open_library(plan.models, plan.hashes)
+        self._weights = EngineWeights(self._library)
         self._numbers = itertools.count()
 
     def identify(self, model: str) -> ModelIdentity:
         """See :class:`lfk.engine.base.EngineKind`."""
         _require_libraries(_NEEDED)
+        self._library.stock()
         return ModelIdentity(model, self._weights.whisper(model).revision)
 
     def start(self) -> ProcessEngine:
@@ -70,7 +84,8 @@ class WhisperXKind:
         _require_libraries(_NEEDED)
         plan = self._plan
         config = {
-            "models": [str(folder.absolute()) for folder in plan.models],
+            "models": str(plan.models.absolute()),
+            "hashes": str(plan.hashes.absolute()) if plan.hashes else None,
             "device": plan.device,
             "compute_type": plan.compute_type,
             "batch_size": plan.batch_size,

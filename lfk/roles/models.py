@@ -8,7 +8,7 @@ are checked when it is parsed, its hashes when a model is fetched.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -62,6 +62,10 @@ class StoredModels:
             StoreUnreachable: the store does not answer.
         """
         return self._lock()[0]
+
+    def names(self) -> Collection[str]:
+        """See :class:`lfk.engine.models.base.StoreSupplier`."""
+        return self.lock().keys()
 
     def fetch(self, entry: Entry, into: Path) -> Locked | None:
         """See :class:`lfk.engine.models.base.StoreSupplier`."""
@@ -174,7 +178,7 @@ class Standing:
     @property
     def size(self) -> int | None:
         """Bytes, where known."""
-        return sum(pin.size or 0 for pin in self.weights.files.values()) if self.weights else self.entry.size
+        return self.weights.size if self.weights else self.entry.size
 
 
 def survey(

@@ -23,6 +23,7 @@ from lfk.environment import inherited
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
 from lfk.wiring.broker import codec
+from lfk.wiring.models import hashes_file, models_folder, open_library
 from lfk.wiring.places import open_folder, place, roots
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ log = logging.getLogger(__name__)
 _MEMORY_FOR_ENGINES = 0.75
 
 
-def engine_kind(settings: Settings) -> EngineKind:
-    """The speech engine that LFK_ENGINE names."""
+def engine_kind(settings: Settings, store: ObjectStore | None = None) -> EngineKind:
+    """The speech engine that LFK_ENGINE names; without a store it fetches no model weights."""
     if settings.engine == "canned":
         from lfk.engine.canned import CannedKind
 
@@ -48,7 +49,8 @@ def engine_kind(settings: Settings) -> EngineKind:
 
     default = KNOWN_MODELS[settings.default_model]
     plan = WhisperXPlan(
-        models=(Path(settings.models_folder),),
+        models=models_folder(settings),
+        hashes=hashes_file(settings),
         device=settings.device,
         compute_type=settings.compute_type,
         batch_size=settings.batch_size,
@@ -63,7 +65,7 @@ def engine_kind(settings: Settings) -> EngineKind:
         memory_bytes=settings.engine_memory or _fair_share(worker_count(settings)),
         recycle_jobs=settings.engine_recycle_jobs,
     )
-    return WhisperXKind(plan, limits, inherited())
+    return WhisperXKind(plan, limits, inherited(), open_library(settings, store))
 
 
 def _fair_share(workers: int) -> int:
@@ -98,7 +100,7 @@ def open_hub(
     from lfk.roles.results import Results
 
     where = roots(settings)
-    kind = engine_kind(settings)
+    kind = engine_kind(settings, store)
     workers = worker_count(settings)
     slots = workers + settings.prefetch
     messages = codec(settings)

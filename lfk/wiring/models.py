@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lfk.core.location import Location
-from lfk.core.model_manifest import Manifest, parse_manifest
-from lfk.resources import resource
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
 from lfk.wiring.places import store_root
@@ -22,10 +19,14 @@ if TYPE_CHECKING:
 _HASHES = "lfk/model-hashes.json"
 
 
-@cache
-def model_manifest() -> Manifest:
-    """The manifest that came with this lfk."""
-    return parse_manifest(resource("models/manifest.json").read_text(encoding="utf-8"))
+def models_folder(settings: Settings) -> Path:
+    """LFK_MODELS_FOLDER."""
+    return Path(settings.models_folder).expanduser().absolute()
+
+
+def hashes_file(settings: Settings) -> Path:
+    """Where hashes of model files are remembered."""
+    return Path(settings.state_home).expanduser().absolute() / _HASHES
 
 
 def models_root(settings: Settings) -> Location:
@@ -45,14 +46,11 @@ def open_library(settings: Settings, store: ObjectStore | None, progress: Progre
 
     ``progress`` is told of every byte that is fetched.
     """
-    from lfk.engine.models.folder import ModelsFolder
-    from lfk.engine.models.hashes import HashMemory
-    from lfk.engine.models.library import ModelLibrary
+    from lfk.engine.models import library
 
-    return ModelLibrary(
-        model_manifest(),
-        ModelsFolder(Path(settings.models_folder).expanduser().absolute()),
-        HashMemory(Path(settings.state_home).expanduser().absolute() / _HASHES),
+    return library.open_library(
+        models_folder(settings),
+        hashes_file(settings),
         store=None if store is None else stored_models(settings, store, progress),
         hub=None if store is None else _hub(settings, progress),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -33,17 +33,27 @@ class Weights:
     source_revision: str | None
     licence: str
 
-    def file(self, suffix: str) -> Path:
-        """The one file with that suffix, as models of a single file have it.
+    @property
+    def size(self) -> int:
+        """Bytes on disk: about what they take in memory."""
+        return sum(pin.size or 0 for pin in self.files.values())
 
-        Raises:
-            StopIteration: there is none.
-        """
-        return self.path / next(name for name in sorted(self.files) if name.endswith(suffix))
+    @property
+    def file(self) -> Path:
+        """The file of a model that is one file, and of any other the first by name."""
+        return self.path / min(self.files)
 
 
 class StoreSupplier(Protocol):
     """The models of the store."""
+
+    def names(self) -> Collection[str]:
+        """Which models there are.
+
+        Raises:
+            StoreUnreachable: the store does not answer.
+            ModelInvalid: its lock cannot be understood.
+        """
 
     def fetch(self, entry: Entry, into: Path) -> Locked | None:
         """Put the files of a model into the empty folder ``into``; None if the store does not have it.

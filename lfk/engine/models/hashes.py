@@ -28,7 +28,7 @@ _Identity = list[int]
 
 
 class HashMemory:
-    """Safe for use by several threads; processes that share a file overwrite each other's news, and hash again."""
+    """Safe for use by several threads; of two processes that write at once one may have to hash again."""
 
     def __init__(self, path: Path | None = None) -> None:
         """``path``: where hashes are remembered beyond this process; None remembers them within it only."""
@@ -65,6 +65,7 @@ class HashMemory:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._known = {**_read(self._path), **self._known}
             text = json.dumps({key: [*identity, digest] for key, (identity, digest) in self._known.items()})
             write_whole(self._path, text)
         except OSError as error:

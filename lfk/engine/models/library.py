@@ -9,21 +9,28 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
-from lfk.core.errors import ModelInvalid, ModelMissing, Unreachable
-from lfk.core.model_manifest import Entry, Kind, Locked, Manifest, Pin, Source, content_revision
+from lfk.core.errors import LfkError, ModelInvalid, ModelMissing, Unreachable
+from lfk.core.model_manifest import Entry, Kind, Locked, Manifest, Pin, Source, content_revision, parse_manifest
 from lfk.engine.models.base import HubSupplier, StoreSupplier, Weights
 from lfk.engine.models.folder import ModelsFolder
 from lfk.engine.models.forms import prepare
 from lfk.engine.models.hashes import HashMemory, check_files
 from lfk.engine.models.packages import folder_of
+from lfk.resources import resource
 
 log = logging.getLogger(__name__)
+
+#: A store that had no such model is asked again after this: jobs come by the second, models by the month.
+ASK_AGAIN_SECONDS = 60.0
+#: What stages besides recognition load; which of it a job needs is known too late to fetch it then.
+_STAGES = ("alignment/", "segmentation", "embedding")
 
 
 class ModelLibrary:
@@ -37,6 +44,7 @@ class ModelLibrary:
         *,
         store: StoreSupplier | None = None,
         hub: HubSupplier | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Nothing is looked at yet.
 
@@ -46,6 +54,7 @@ class ModelLibrary:
             memory: spares reading files that have not changed.
             store: ``<store>/models/``; None where it cannot be asked, as in an engine's own process.
             hub: None where no model hub may be reached.
+            clock: seconds that only grow.
         """
         self.manifest = manifest
         self.folder = folder
@@ -55,6 +64,8 @@ class ModelLibrary:
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         #: Models that a package serves: the store was asked once, and is not asked again for each job.
         self._settled: dict[str, Source] = {}
+        self._clock = clock
+        self._asked: dict[str, float] = {}
 
     def find(self, name: str, *, fresh: bool = False) -> Weights | None:
         """Verified weights that are on this machine already, or None.
@@ -88,9 +99,35 @@ class ModelLibrary:
                 found = self._in_package(entry, self._settled[name])
             return found or self._fetch_or_settle(entry)
 
+    def stock(self) -> None:
+        """Fetch from the store what stages besides recognition need and is not here; may be called before each job.
+
+        What cannot be fetched is logged: it is the failure of the job that needs it.
+        """
+        if self._store is None or not self._due(""):
+            return
+        try:
+            names = [name for name in self._store.names() if name.startswith(_STAGES) and not self.folder.holds(name)]
+        except LfkError as error:
+            log.warning("the store's models are not looked at: %s", error)
+            return
+        for name in names:
+            try:
+                self.resolve(name)
+            except LfkError as error:
+                log.warning("%s is in the store, and cannot be fetched: %s", name, error)
+
+    def _due(self, name: str) -> bool:
+        """Whether the store is to be asked for that model, and not again for a while."""
+        now = self._clock()
+        if now - self._asked.get(name, -ASK_AGAIN_SECONDS) < ASK_AGAIN_SECONDS:
+            return False
+        self._asked[name] = now
+        return True
+
     def _fetch_or_settle(self, entry: Entry) -> Weights:
         known = self.folder.lock().get(entry.name)
-        if self._store is not None:
+        if self._store is not None and self._due(entry.name):
             found = self._receive(entry, known, partial(self._store.fetch, entry))
             if found is not None:
                 return found
@@ -174,6 +211,23 @@ class ModelLibrary:
             self.folder.install(entry.name, stage, arrived)
         log.info("%s: %d bytes fetched from %s", entry.name, arrived.size, arrived.source)
         return self._in_folder(entry)
+
+
+def open_library(
+    folder: Path,
+    hashes: Path | None = None,
+    *,
+    store: StoreSupplier | None = None,
+    hub: HubSupplier | None = None,
+) -> ModelLibrary:
+    """The library over lfk's own manifest. ``hashes``: where hashes of files are remembered."""
+    return ModelLibrary(own_manifest(), ModelsFolder(folder), HashMemory(hashes), store=store, hub=hub)
+
+
+@cache
+def own_manifest() -> Manifest:
+    """The manifest that came with this lfk."""
+    return parse_manifest(resource("models/manifest.json").read_text(encoding="utf-8"))
 
 
 def missing(entry: Entry, *, hub_allowed: bool) -> ModelMissing:
