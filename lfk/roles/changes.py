@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from lfk.core.media_types import is_media
 from lfk.core.patterns import Selection
+from lfk.roles.scan import FolderId, folder_id
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
@@ -45,22 +46,34 @@ class Changes:
         self._waiting: dict[str, bool] = {}
         self._overflowed = False
         self._observer: BaseObserver | None = None
+        self._watched: FolderId | None = None
         #: Called from another thread when there is something to take.
         self.listener: Callable[[], None] | None = None
 
     def __enter__(self) -> Changes:
-        self._observer = _observe(self._source, self._note)
+        self._watch()
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        if self._observer is not None:
-            self._observer.stop()
-            self._observer.join()
+        self._unwatch()
 
     @property
     def live(self) -> bool:
-        """Whether changes are told at all; if not, only scans find them."""
-        return self._observer is not None and self._observer.is_alive()
+        """Whether changes are told; if not, only scans find them."""
+        return self._observer is not None and any(emitter.is_alive() for emitter in self._observer.emitters)
+
+    def keep(self) -> None:
+        """Watch anew where another folder has taken the place of the one that was watched (a disk came back)."""
+        if self._observer is None:
+            return
+        try:
+            there = folder_id(self._source)
+        except OSError:
+            return
+        if there != self._watched or not self.live:
+            log.info("%s was replaced: it is watched anew", self._source)
+            self._unwatch()
+            self._watch()
 
     def take(self) -> dict[str, bool]:
         """What has changed since the last call: paths below the folder, and whether each is known to be complete."""
@@ -73,6 +86,15 @@ class Changes:
         with self._lock:
             told, self._overflowed = self._overflowed, False
         return told
+
+    def _watch(self) -> None:
+        self._observer = _observe(self._source, self._note)
+        self._watched = folder_id(self._source) if self._observer is not None else None
+
+    def _unwatch(self) -> None:
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join()
 
     def _note(self, path: str, complete: bool) -> None:
         """On the observer's thread."""

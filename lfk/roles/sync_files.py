@@ -185,7 +185,7 @@ class FileSync:
             while True:
                 self._events.get_nowait()()
         except queue.Empty:
-            self._state.commit()
+            self._state.commit_when_due()
 
     def finish(self) -> None:
         """Handle everything that is open to its end; where it is over early, only what cannot be undone."""

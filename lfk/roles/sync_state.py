@@ -59,7 +59,7 @@ class SyncState:
         return Known(Stamp(size, modified, changed, inode), location, sha256, etag, version_id, confirmed)
 
     def put(self, relative: str, known: Known) -> None:
-        """Remember a file; on disk at the next :meth:`commit`, which happens here once a second."""
+        """Remember a file; on disk at the next commit."""
         stamp = known.stamp
         row = (stamp.size, stamp.modified, stamp.changed, stamp.inode, known.location, known.sha256, known.etag)
         try:
@@ -69,6 +69,9 @@ class SyncState:
             )
         except sqlite3.Error as error:
             self._give_up(error)
+
+    def commit_when_due(self) -> None:
+        """Commit if the last time is long enough ago; to be called again and again."""
         if time.monotonic() - self._committed >= _COMMIT_SECONDS:
             self.commit()
 

@@ -120,6 +120,7 @@ class Watcher:
         next_scan = time.monotonic()
         while not sync.files.over:
             if time.monotonic() >= next_scan or changes.overflowed():
+                changes.keep()
                 self._scan(sync, changes)
                 next_scan = time.monotonic() + (self._rescan if changes.live else min(self._rescan, _POLL_SECONDS))
             self._take(sync.files, changes)

@@ -90,6 +90,16 @@ class TestOnePass:
             "new": 1, "failed": 1, "bytes": 4,
         }  # fmt: skip
 
+    def test_two_at_once_in_one_folder_do_no_harm(self, tmp_path: Path) -> None:
+        record(tmp_path, *(f"{number}.wav" for number in range(200)))
+        lfk = lfk_at(tmp_path)
+        both = [lfk.start("sync", "rec") for _one in range(2)]
+        assert [process.communicate(timeout=60)[0].count("error") for process in both] == [0, 0]
+        assert [process.returncode for process in both] == [0, 0]
+        assert len(list((tmp_path / "store" / "audio").glob("*.wav"))) == 200
+        assert 200 <= outbox(tmp_path) <= 400
+        assert ": 0 new, 0 changed, 200 unchanged, 0 failed" in lfk("sync", "rec").out
+
     def test_a_dry_run_only_tells(self, tmp_path: Path) -> None:
         record(tmp_path, "a.wav")
         done = lfk_at(tmp_path)("sync", "rec", "--dry-run")

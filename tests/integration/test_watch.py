@@ -308,6 +308,19 @@ def test_a_hard_link_is_noticed(rig: WatchRig, tmp_path: Path) -> None:
         rig.wait_for(linked__wav="new")
 
 
+def test_a_folder_that_goes_and_comes_back_is_watched_again(rig: WatchRig, tmp_path: Path) -> None:
+    os.utime(rig.write("old.wav"), (1, 1))
+    with rig.watching(rescan=0.05, settle=60.0):
+        rig.wait_for(old__wav="new")
+        rig.source.rename(tmp_path / "away")
+        rig.wait(lambda: "file_unreadable" in rig.failures.values(), "the loss")
+        rig.source.mkdir()
+        os.utime(rig.write("back.wav"), (1, 1))
+        rig.wait_for(back__wav="new")
+        rig.write("closed.wav")
+        rig.wait_for(closed__wav="new")
+
+
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
