@@ -43,7 +43,7 @@ print(json.dumps({"code": code, "modules": sorted({name.partition(".")[0] for na
 """
 
 
-def loaded(folder: Path, *arguments: str, code: int = 0, **environ: str) -> set[str]:
+def loaded(folder: Path, *arguments: str, code: int = 0, timeout: float = 60, **environ: str) -> set[str]:
     """The top-level modules that the command has loaded when it ends."""
     done = subprocess.run(
         [sys.executable, "-c", _PROBE, *arguments],
@@ -51,7 +51,7 @@ def loaded(folder: Path, *arguments: str, code: int = 0, **environ: str) -> set[
         env=dict(Lfk(folder, **environ).environ),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=timeout,
         check=True,
     )
     answer = json.loads(done.stdout)
@@ -92,4 +92,13 @@ def test_sync_to_s3_and_kafka_loads_no_engine(tmp_path: Path) -> None:
         BOOTSTRAP_SERVERS="127.0.0.1:9",
     )
     assert "confluent_kafka" in modules
+    assert not modules & ENGINE
+
+
+@pytest.mark.engine
+def test_a_hub_with_the_real_engine_loads_none_of_it_itself(tmp_path: Path) -> None:
+    folder = tmp_path / "store" / "audio" / "simple" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "x.wav").write_bytes(b"no audio")
+    modules = loaded(tmp_path, "hub", "--workers", "1", "--max-jobs", "1", code=1, timeout=180, LFK_STORE="store")
     assert not modules & ENGINE
