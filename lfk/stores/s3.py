@@ -239,11 +239,11 @@ class S3Store:
 
     def _get(self, location: Location, limit: int) -> Answer:
         answer = self._connection.client.get_object(Bucket=location.bucket, Key=location.key)
-        headers = answer["ResponseMetadata"]["HTTPHeaders"]
-        with answer["Body"] as body:
-            if answer["ContentLength"] > limit:
-                return Answer(headers, None)
-            return Answer(headers, body.read())
+        headers, body = answer["ResponseMetadata"]["HTTPHeaders"], answer["Body"]
+        try:
+            return Answer(headers, None if answer["ContentLength"] > limit else body.read())
+        finally:
+            body.close()
 
     def _put(self, target: Target, data: bytes, sha256: str, condition: Condition) -> ObjectInfo:
         location = target.location
