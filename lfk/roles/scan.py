@@ -21,6 +21,8 @@ from lfk.core.sync_plan import Stamp
 #: A folder's device and inode: its identity, whatever leads to it.
 FolderId = tuple[int, int]
 
+_SIGNED = (1 << 63) - 1
+
 _REASONS = {
     errno.ENOENT: "it is gone, or a link to nothing",
     errno.ELOOP: "a link that leads to itself",
@@ -109,7 +111,8 @@ def stamp_of(info: os.stat_result) -> Stamp:
     """
     if not stat.S_ISREG(info.st_mode):
         raise FileUnreadable("not a regular file")
-    return Stamp(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+    # Some network filesystems use all 64 bits of an inode; what remembers stamps has signed numbers.
+    return Stamp(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino & _SIGNED)
 
 
 def folder_id(path: Path) -> FolderId:
