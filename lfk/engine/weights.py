@@ -13,8 +13,6 @@ from lfk.engine.models.base import Weights
 from lfk.engine.models.library import ModelLibrary
 from lfk.resources import resource
 
-__all__ = ["EngineWeights", "Weights", "sentence_data"]
-
 
 class EngineWeights:
     """Weights by what they are for. Every method raises ModelInvalid if they are here and not what they should be."""

@@ -150,7 +150,7 @@ def _pipeline(folder: Path) -> bool:
         pipeline = config["pipeline"]
         named = pipeline["name"]
         parts = [part for part in _leaves(pipeline["params"]) if "/" in part or "\\" in part]
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise ModelInvalid("config.yaml is not a pipeline's", hint=_WHOLE) from error
     if named != _PIPELINE or "preprocessors" in config:
         raise ModelInvalid(f"config.yaml asks for other code than {_PIPELINE}")
