@@ -22,7 +22,7 @@ from lfk.settings import Settings
 #: Longer than any location with its formats; what is longer is not worth a look.
 _LINE = 10_000
 
-SETTINGS = ("output", "follow", "start_from", "format", "links", "link_seconds")
+SETTINGS = ("output", "follow", "start_from", "format", "links", "link_seconds", "dry_run")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -56,7 +56,7 @@ class Collected:
 
 
 class Collector:
-    """See the module. Used by one thread at a time."""
+    """See the module. Used by one thread at a time, but for :meth:`flush`."""
 
     def __init__(self, store: ObjectStore, mirror: Mirror, stop: threading.Event) -> None:
         """``stop`` cuts waiting short."""
@@ -81,6 +81,10 @@ class Collector:
             finally:
                 self._mirror.forget_temporaries()
             attempt += 1
+
+    def flush(self) -> None:
+        """Bring what was collected onto the disk; may be called while another transcript is collected."""
+        self._mirror.flush()
 
     def _fetch(self, manifest: TranscriptFile | None, wanted: Sequence[TranscriptFile]) -> list[Collected]:
         """Each wanted file with its path on the way, if it is not in place already."""

@@ -36,14 +36,18 @@ class PlaceKeeper:
         apply: Callable[[Delivered], None],
         over: Callable[[], bool],
         starts: Mapping[Partition, int] | None = None,
+        *,
+        secure: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``apply`` may take its time, and raises only what ends the reader; it should return soon once it is over.
 
         ``starts`` says where partitions begin in which the group has no place yet; else they begin at the first record.
+        ``secure`` is called before a place is committed, so that what was applied outlives the machine.
         """
         self._apply = apply
         self._over = over
+        self._secure = secure
         self._starts = starts or {}
         self._clock = clock
         self._owned: set[Partition] = set()
@@ -136,6 +140,7 @@ class PlaceKeeper:
         self._committed_at = self._clock()
         if not self._progress:
             return
+        self._secure()
         try:
             self._member.settle([], self._progress)
         except SettlementLost as error:

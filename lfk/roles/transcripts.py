@@ -158,6 +158,11 @@ class Reader:
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
 
+    def flush(self) -> None:
+        """What was kept survives a crash of the machine from here on; may be called while another is being taken."""
+        if self._wish.collector is not None:
+            self._wish.collector.flush()
+
     def _open(self, files: Sequence[TranscriptFile]) -> None:
         wanted = select(files, self._wish.formats)
         if self._wish.collector is not None:

@@ -29,6 +29,11 @@ log = logging.getLogger(__name__)
 _EMBEDDED_SECONDS = 2.0
 
 
+def _fills_folder(settings: Settings) -> bool:
+    """Whether files are kept in a folder, which a dry run only tells of."""
+    return bool(settings.output) and not settings.dry_run
+
+
 def prints_texts(settings: Settings) -> bool:
     """Whether the files themselves are printed: formats were named, and no other use of them."""
     return bool(settings.format) and not settings.output and not settings.links
@@ -53,7 +58,7 @@ def open_reader(settings: Settings, store: ObjectStore, audience: Audience, stop
         )
     with ExitStack() as stack:
         collector = None
-        if settings.output:
+        if _fills_folder(settings):
             collector = Collector(store, stack.enter_context(Mirror(Path(settings.output))), stop)
         wish = Wish(
             formats=settings.format,
@@ -104,9 +109,9 @@ def _follow(settings: Settings, broker: Broker, reader: Reader, over: Callable[[
     from lfk.roles.place_keeper import PlaceKeeper
 
     topic = settings.topic_transcripts
-    if settings.output:
+    if _fills_folder(settings):
         starts = {} if since is None else broker.positions(topic, since)
-        PlaceKeeper(reader.record, over, starts).run(broker, reader_group(settings), topic)
+        PlaceKeeper(reader.record, over, starts, secure=reader.flush).run(broker, reader_group(settings), topic)
     else:
         reader.records(takewhile(lambda _record: not over(), broker.follow(topic, since)))
 
@@ -125,7 +130,7 @@ def _follow_embedded(
     """
     while not stop.is_set():
         if broker is not None:
-            if settings.output:
+            if _fills_folder(settings):
                 _read_store(settings, store, reader, stop, since)
             _follow(settings, broker, reader, _Gone(settings, store, broker.address, stop), since)
             broker.close()

@@ -255,6 +255,31 @@ def test_nothing_stays_on_its_way(store: MemoryStore, out: Path) -> None:
     assert {path.name for path in out.iterdir()} == {"simple"}
 
 
+def test_what_was_placed_is_on_the_disk_before_the_place_is_committed(
+    store: MemoryStore, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = MemoryBroker(partitions=1)
+    announce(broker, *(write_transcript(store, f"simple/tiny/{n}.wav", f"e{n}", txt="text") for n in range(3)))
+    events: list[str] = []
+    sync, settle = os.fsync, broker._settle
+    monkeypatch.setattr(os, "fsync", lambda file: (events.append("sync"), sync(file))[1])
+    monkeypatch.setattr(broker, "_settle", lambda *arguments: (events.append("settle"), settle(*arguments))[1])
+    taking = reader(store, Memory(), mirror)
+    PlaceKeeper(taking.record, lambda: taking.count.done == 3, secure=taking.flush).run(broker, "readers", TOPIC)
+    # Six files and their one folder.
+    assert events == [*["sync"] * 7, "settle"]
+
+
+def test_a_file_that_went_again_is_no_business_of_a_flush(mirror: Mirror, tmp_path: Path, out: Path) -> None:
+    for name in ("a/b", "a/c"):
+        ready = tmp_path / "ready"
+        ready.write_text("x")
+        mirror.place(ready, name)
+    (out / "a" / "c").unlink()
+    mirror.flush()
+    assert tree(out) == {"a/b": b"x"}
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot write into"), Mirror(tmp_path / "file" / "out"):
