@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -191,7 +192,7 @@ def test_merging_loses_nothing_and_keeps_to_the_limit(regions: list[Region], lon
         assert sum(one.start <= region.start and region.end <= one.end for one in merged) == 1
     for one in merged:
         assert one.end - one.start <= longest or one in regions
-    for one, following in zip(merged, merged[1:], strict=False):
+    for one, following in itertools.pairwise(merged):
         assert following.end - one.start > longest or following in regions
 
 
