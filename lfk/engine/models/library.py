@@ -127,7 +127,7 @@ class ModelLibrary:
 
     def _fetch_or_settle(self, entry: Entry) -> Weights:
         known = self.folder.lock().get(entry.name)
-        if self._store is not None and self._due(entry.name):
+        if self._store is not None and self._due(entry.name) and entry.name in self._store.names():
             found = self._receive(entry, known, partial(self._store.fetch, entry))
             if found is not None:
                 return found
