@@ -140,7 +140,7 @@ class Reader:
             Unreachable, ScratchFull: an outage that is not waited out. The announcement counts as not taken.
         """
         # Results are shared by equal audios, so an event's identity alone is not enough where manifests are read.
-        identity = (announcement.event_id, announcement.status, announcement.path_to_audio)
+        identity = (announcement.event_id, announcement.status, announcement.path_to_transcript)
         if identity in self._seen:
             return
         try:
@@ -157,6 +157,10 @@ class Reader:
         self._seen[identity] = None
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
+
+    def transcripts(self) -> frozenset[str]:
+        """The transcripts (locations of manifests) that were announced so far."""
+        return frozenset(transcript for _event, _status, transcript in self._seen if transcript is not None)
 
     def flush(self) -> None:
         """What was kept survives a crash of the machine from here on; may be called while another is being taken."""

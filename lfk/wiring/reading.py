@@ -88,6 +88,9 @@ def read_announcements(settings: Settings, store: ObjectStore, reader: Reader, s
         _read_store(settings, store, reader, stop, since)
     elif not settings.follow:
         reader.records(broker.snapshot(settings.topic_transcripts, since))
+        if not settings.bootstrap:
+            # An embedded broker knows nothing of what was before it; the store does.
+            _read_store(settings, store, reader, stop, since)
     elif settings.bootstrap:
         _follow(settings, broker, reader, stop.is_set, since)
     else:
@@ -97,12 +100,15 @@ def read_announcements(settings: Settings, store: ObjectStore, reader: Reader, s
 def _read_store(
     settings: Settings, store: ObjectStore, reader: Reader, stop: threading.Event, since: int | None
 ) -> None:
+    """What the manifests tell, but for transcripts that were announced already."""
     from lfk.roles.transcripts import announcements_in_store
 
+    announced = reader.transcripts()
     for announcement in announcements_in_store(store, codec(settings), roots(settings), since):
         if stop.is_set():
             return
-        reader.announcement(announcement)
+        if announcement.path_to_transcript not in announced:
+            reader.announcement(announcement)
 
 
 def _follow(settings: Settings, broker: Broker, reader: Reader, over: Callable[[], bool], since: int | None) -> None:

@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,6 +112,25 @@ def test_downloads_that_fail_are_told_of_and_the_rest_goes_on(local: Lfk) -> Non
     assert "simple/tiny/week 1/talk 0 100%+#?.wav.json" not in there
     assert len([name for name in there if "talk 1" in name]) == 5
     assert done.of("summary")[0]["problems"] == 2
+
+
+def test_what_was_before_the_embedded_broker_is_shown_too(local: Lfk) -> None:
+    with local.running("hub") as hub:
+        assert hub.stdout is not None
+        assert "hub ready" in hub.stdout.readline()
+        make_recordings(local.folder / "more", 1, "segmentation")
+        expect_ok(local("sync", "more"))
+        wait_until((local.folder / "store/transcripts/segmentation").exists, hub)
+        # The same recordings again are announced again, as reused; each transcript is still shown once.
+        expect_ok(local("submit", f"file://{local.folder}/store/audio/simple/"))
+        shown: list[dict[str, Any]] = []
+
+        def both_reused() -> bool:
+            shown[:] = expect_ok(local("transcripts", "--json")).of("transcript")
+            return sum(one["reused"] for one in shown) == 2
+
+        wait_until(both_reused, hub)
+    assert len({one["path_to_transcript"] for one in shown}) == len(shown) == 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
