@@ -306,6 +306,20 @@ class Settings:
         parse=_pairs,
     )
     models_folder: str = _setting("LFK_MODELS_FOLDER", "models", "folder of model weights", "engine")
+    model_idle: float = _setting(
+        "LFK_MODEL_IDLE_TIMEOUT",
+        900.0,
+        "seconds after which an engine unloads a model that nobody used; 0 means never",
+        "engine",
+        parse=_seconds,
+    )
+    model_memory: int = _setting(
+        "LFK_MODEL_MEMORY",
+        0,
+        "bytes of weights that an engine keeps loaded; 0 means half of its memory",
+        "engine",
+        parse=_bytes,
+    )
     compute_type: str = _setting(
         "LFK_COMPUTE_TYPE",
         "auto",

@@ -107,6 +107,10 @@ class _InChild:
 
         return self._engine.run(task, report.progress, recognised)
 
+    def rest(self) -> float | None:
+        """It holds nothing."""
+        return None
+
 
 def build(config: Mapping[str, Any]) -> ChildEngine:
     """The engine for a child process; ``config`` may hold ``seconds``."""

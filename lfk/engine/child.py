@@ -95,7 +95,16 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     answers.send("ready")
     while True:
-        _serve(engine, commands.get(), answers)
+        _serve(engine, _next(commands, engine), answers)
+
+
+def _next(commands: queue.SimpleQueue[Message], engine: ChildEngine) -> Message:
+    """The next command; while there is none, the engine gives back what it does not need."""
+    while True:
+        try:
+            return commands.get(timeout=engine.rest())
+        except queue.Empty:
+            continue
 
 
 def _serve(engine: ChildEngine, command: Message, answers: Answers) -> None:

@@ -7,7 +7,7 @@ background, so whoever owns a cache calls :meth:`ModelCache.sweep` while it wait
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -41,7 +41,7 @@ class ModelCache(Generic[Model]):
         budget: int,
         idle_seconds: float,
         clock: Callable[[], float],
-        unload: Callable[[Model], None] | None = None,
+        unloaded: Callable[[Hashable], None] | None = None,
     ) -> None:
         """Start empty.
 
@@ -49,12 +49,12 @@ class ModelCache(Generic[Model]):
             budget: bytes that loaded models may take together; 0 means no limit.
             idle_seconds: a model that nobody used for so long is unloaded; 0 means never.
             clock: seconds that only grow.
-            unload: told of each model just before it is dropped, to give back what the garbage collector does not.
+            unloaded: told the key of each model just after it was dropped, to give back what else can be.
         """
         self._budget = budget
         self._idle = idle_seconds
         self._clock = clock
-        self._unload = unload
+        self._unloaded = unloaded
         self._lock = threading.Lock()
         self._held: dict[Hashable, _Held[Model]] = {}
 
@@ -72,8 +72,8 @@ class ModelCache(Generic[Model]):
     def use(self, key: Hashable, load: Callable[[], Model], size: int) -> Iterator[Model]:
         """The model of that key for a block, loaded if it is not there.
 
-        Room is made before loading. A model that alone is over the budget, or does not fit beside those in use, is
-        loaded all the same: to refuse would never end. It goes as soon as it may.
+        Room is made before loading, and only then: a model stays until another needs its room. One that alone is over
+        the budget, or does not fit beside those in use, is loaded all the same, as to refuse would never end.
 
         Args:
             key: what the model is known by, such as name and revision.
@@ -100,14 +100,14 @@ class ModelCache(Generic[Model]):
             for key in due:
                 del self._held[key]
             waits = [self._idle - (now - held.last) for key, held in idle.items() if key not in due]
-        self._drop(list(due.values()))
+        self._drop(due)
         return min(waits, default=None)
 
     def clear(self) -> None:
         """Unload everything that is not in use."""
         with self._lock:
             free = [key for key, held in self._held.items() if not held.users]
-            dropped = [self._held.pop(key) for key in free]
+            dropped = {key: self._held.pop(key) for key in free}
         self._drop(dropped)
 
     def _enter(self, key: Hashable, size: int) -> _Held[Model] | None:
@@ -143,13 +143,12 @@ class ModelCache(Generic[Model]):
         with self._lock:
             held.users -= 1
             held.last = self._clock()
-        self._make_room()
 
     def _make_room(self) -> None:
         """Drop the least recently used that nobody uses, until the rest is within the budget."""
         if not self._budget:
             return
-        dropped = []
+        dropped = {}
         with self._lock:
             over = sum(held.size for held in self._held.values()) - self._budget
             free = sorted(
@@ -159,11 +158,11 @@ class ModelCache(Generic[Model]):
                 if over <= 0:
                     break
                 over -= held.size
-                dropped.append(self._held.pop(key))
+                dropped[key] = self._held.pop(key)
         self._drop(dropped)
 
-    def _drop(self, dropped: list[_Held[Model]]) -> None:
-        for held in dropped:
-            model, held.model = held.model, None
-            if self._unload is not None and model is not None:
-                self._unload(model)
+    def _drop(self, dropped: Mapping[Hashable, _Held[Model]]) -> None:
+        for key, held in dropped.items():
+            held.model = None
+            if self._unloaded is not None:
+                self._unloaded(key)

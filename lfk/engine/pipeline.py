@@ -40,6 +40,10 @@ class SpeechEngine:
         """See :class:`lfk.engine.reporting.ChildEngine`."""
         return _Run(self._models, task, report).through(self._max_seconds)
 
+    def rest(self) -> float | None:
+        """See :class:`lfk.engine.reporting.ChildEngine`."""
+        return self._models.unload_idle()
+
 
 class _Run:
     """One task."""

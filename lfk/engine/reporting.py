@@ -28,3 +28,7 @@ class ChildEngine(Protocol):
 
     def run(self, task: Task, report: Report) -> Outcome:
         """As :meth:`lfk.engine.base.Engine.run`."""
+
+    def rest(self) -> float | None:
+        """Give back what has not been needed for long. Called between tasks; seconds until it is worth calling again,
+        None if that is not before the next task."""

@@ -8,14 +8,13 @@ from __future__ import annotations
 import gc
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lfk.core.errors import LfkError
 from lfk.engine.device import choose_device
+from lfk.engine.model_cache import ModelCache
 from lfk.engine.models.base import Weights
 from lfk.engine.models.library import open_library
 from lfk.engine.weights import EngineWeights
@@ -27,13 +26,6 @@ if TYPE_CHECKING:
     from lfk.engine.whisper import Recogniser
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class _Loaded:
-    model: Any
-    size: int
-    used: float
 
 
 class Shelf:
@@ -54,9 +46,12 @@ class Shelf:
         self.before_load: Callable[[], None] = _nobody
         #: Seconds that loading has taken in all.
         self.seconds_loading = 0.0
-        self._budget = int(config.get("models_bytes", 0))
-        self._clock = clock
-        self._loaded: OrderedDict[tuple[str, str], _Loaded] = OrderedDict()
+        self._loaded: ModelCache[Any] = ModelCache(
+            budget=int(config.get("models_bytes", 0)),
+            idle_seconds=float(config.get("idle_seconds", 0.0)),
+            clock=clock,
+            unloaded=self._unloaded,
+        )
 
     def preload(self, model: str) -> None:
         """Load what jobs with that model need. A model that is not there is the job's failure, not the start's."""
@@ -138,40 +133,29 @@ class Shelf:
         parts = (self.weights.segmentation(), self.weights.encoder())
         return "+".join(f"{part.name}@{part.revision}" for part in parts)
 
-    def unload_idle(self, seconds: float) -> list[str]:
-        """Drop what nobody has asked for in so many seconds; returns the names."""
-        until = self._clock() - seconds
-        idle = [key for key, loaded in self._loaded.items() if loaded.used <= until]
-        return [self._drop(key) for key in idle]
+    def unload_idle(self) -> float | None:
+        """Drop what nobody has asked for in a long time; seconds until there may be more, None if nothing is left."""
+        return self._loaded.sweep()
 
     def _get(self, kind: str, weights: Weights, load: Callable[[], Any]) -> Any:
-        key = (f"{kind} {weights.name}", weights.revision)
-        loaded = self._loaded.get(key)
-        if loaded is None:
-            self._make_room(weights.size)
+        def counted() -> Any:
             self.before_load()
             started = time.monotonic()
-            loaded = _Loaded(load(), weights.size, 0.0)
+            model = load()
             self.seconds_loading += time.monotonic() - started
-            self._loaded[key] = loaded
-        loaded.used = self._clock()
-        self._loaded.move_to_end(key)
-        return loaded.model
+            return model
 
-    def _make_room(self, size: int) -> None:
-        """Drop what was used longest ago, until ``size`` more bytes are within the budget."""
-        while self._budget and self._loaded and size + sum(one.size for one in self._loaded.values()) > self._budget:
-            self._drop(next(iter(self._loaded)))
+        # One thread works here, and is through with a model before it asks for another.
+        with self._loaded.use((f"{kind} {weights.name}", weights.revision), counted, weights.size) as model:
+            return model
 
-    def _drop(self, key: tuple[str, str]) -> str:
-        log.info("unloading %s", key[0])
-        del self._loaded[key]
+    def _unloaded(self, key: Hashable) -> None:
+        log.info("unloaded %s", key)
         gc.collect()
         if self.device.kind == "cuda":
             import torch
 
             torch.cuda.empty_cache()
-        return key[0]
 
 
 def _nobody() -> None:

@@ -42,6 +42,8 @@ class WhisperXPlan:
     preload: tuple[str, ...] = ()
     #: Bytes of weights that an engine keeps loaded; 0 means all that it has used.
     models_bytes: int = 0
+    #: Weights that nobody used for so long are unloaded; 0 means never.
+    idle_seconds: float = 0.0
     #: Longest recording in seconds.
     max_seconds: float = 12 * 3600.0
 
@@ -92,6 +94,7 @@ class WhisperXKind:
             "threads": plan.threads,
             "preload": list(self._at_hand(plan.preload)),
             "models_bytes": plan.models_bytes,
+            "idle_seconds": plan.idle_seconds,
             "max_seconds": plan.max_seconds,
             "number": next(self._numbers),
         }

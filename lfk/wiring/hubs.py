@@ -48,6 +48,7 @@ def engine_kind(settings: Settings, store: ObjectStore | None = None) -> EngineK
     from lfk.engine.whisperx_kind import WhisperXKind, WhisperXPlan
 
     default = KNOWN_MODELS[settings.default_model]
+    memory = settings.engine_memory or _fair_share(worker_count(settings))
     plan = WhisperXPlan(
         models=models_folder(settings),
         hashes=hashes_file(settings),
@@ -56,13 +57,15 @@ def engine_kind(settings: Settings, store: ObjectStore | None = None) -> EngineK
         batch_size=settings.batch_size,
         threads=settings.threads,
         preload=(default, settings.model_fallbacks.get(default, default)),
+        models_bytes=settings.model_memory or memory // 2,
+        idle_seconds=settings.model_idle,
         max_seconds=settings.max_duration,
     )
     limits = EngineLimits(
         start_seconds=settings.engine_start_timeout,
         base_seconds=settings.job_timeout_base,
         factor=settings.job_timeout_factor,
-        memory_bytes=settings.engine_memory or _fair_share(worker_count(settings)),
+        memory_bytes=memory,
         recycle_jobs=settings.engine_recycle_jobs,
     )
     return WhisperXKind(plan, limits, inherited(), open_library(settings, store))

@@ -48,6 +48,9 @@ class FaultyEngine:
         }
         return Outcome(FOUND, {"transcribe": 0.1}, provenance, (), FOUND)
 
+    def rest(self) -> float | None:
+        return None
+
     def _segfault(self) -> None:
         print("about to read address zero \x1b[31m", flush=True)
         ctypes.string_at(0)

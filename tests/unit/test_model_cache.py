@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import pytest
 
@@ -24,9 +24,9 @@ class Bench:
     def __init__(self, budget: int = 0, idle: float = 0.0) -> None:
         self.clock = Clock()
         self.loads: list[str] = []
-        self.unloads: list[str] = []
+        self.unloads: list[Hashable] = []
         self.cache: ModelCache[str] = ModelCache(
-            budget=budget, idle_seconds=idle, clock=self.clock, unload=self.unloads.append
+            budget=budget, idle_seconds=idle, clock=self.clock, unloaded=self.unloads.append
         )
 
     def load(self, name: str) -> Callable[[], str]:
@@ -86,16 +86,20 @@ def test_a_model_in_use_is_never_unloaded() -> None:
         assert "a" in bench.cache
 
 
-def test_more_than_the_budget_goes_as_soon_as_it_may() -> None:
+def test_what_did_not_fit_beside_models_in_use_goes_with_the_next_load() -> None:
     bench = Bench(budget=1)
     with bench.cache.use("a", bench.load("a"), 1), bench.cache.use("b", bench.load("b"), 1):
         assert bench.cache.size == 2
-    assert bench.cache.size == 1
+    bench.touch("c")
+    assert sorted(map(str, bench.unloads)) == ["a", "b"]
 
 
-def test_a_model_larger_than_the_budget_is_used_and_goes_afterwards() -> None:
+def test_a_model_larger_than_the_budget_is_not_loaded_anew_for_each_use() -> None:
     bench = Bench(budget=1)
     bench.touch("huge", 9)
+    bench.touch("huge", 9)
+    assert bench.loads == ["huge"]
+    bench.touch("a")
     assert bench.unloads == ["huge"]
 
 
