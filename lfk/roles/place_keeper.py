@@ -143,9 +143,8 @@ class PlaceKeeper:
         self._secure()
         try:
             self._member.settle([], self._progress)
-        except SettlementLost as error:
-            log.warning("what was applied last is delivered again: %s", error)
-        except BrokerUnreachable as error:
-            log.warning("the place is committed later: %s", error)
+        except (SettlementLost, BrokerUnreachable) as error:
+            # Partitions that have gone are forgotten when the revoke says so; for the others it is tried again.
+            log.info("the place is committed later: %s", error)
             return
         self._progress = {}

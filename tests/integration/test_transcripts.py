@@ -15,7 +15,14 @@ import pytest
 from lfk.brokers.base import Delivered, Partition, Progress
 from lfk.brokers.codec import JsonCodec
 from lfk.brokers.memory import MemoryBroker
-from lfk.core.errors import BrokerUnreachable, FileUnreadable, StoreUnreachable, UsageError
+from lfk.core.errors import (
+    BrokerUnreachable,
+    FileUnreadable,
+    LfkError,
+    SettlementLost,
+    StoreUnreachable,
+    UsageError,
+)
 from lfk.core.location import Location
 from lfk.core.messages import Announcement, Failure
 from lfk.roles import collector as collecting
@@ -523,12 +530,14 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_broker_that_is_away_for_a_commit_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [BrokerUnreachable("away"), SettlementLost("being shared out anew")])
+def test_a_commit_that_fails_is_tried_again(error: LfkError, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lfk.roles.place_keeper._COMMIT_SECONDS", 0.0)
     broker = filled(4, partitions=1)
     first = Applied(broker)
-    first.at[2] = lambda: broker.fail_next_settlement(BrokerUnreachable("away"), after="nothing")
-    first.run(until=4)
+    first.at[4] = lambda: broker.fail_next_settlement(error, after="nothing")
+    keeper = PlaceKeeper(first.apply, lambda: broker._fault is None and len(first.values) == 4)
+    keeper.run(broker, "readers", TOPIC)
     group = broker.member("readers", [TOPIC], _Nobody())
     assert group.committed([Partition(TOPIC, 0)]) == {Partition(TOPIC, 0): Progress(4)}
 
