@@ -5,6 +5,7 @@ One shelf per engine, used by one thread at a time. What is loaded is counted by
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import time
@@ -152,6 +153,10 @@ class Shelf:
     def _unloaded(self, key: Hashable) -> None:
         log.info("unloaded %s", key)
         gc.collect()
+        # glibc keeps freed memory for itself; other C libraries have no such call, and less need of it.
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
         if self.device.kind == "cuda":
             import torch
 
