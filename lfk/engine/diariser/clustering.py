@@ -15,7 +15,7 @@ their sums.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,9 @@ class Settings:
     apart_seconds: float = 3.0
     #: Embeddings compared pairwise at once: 600 take 3 MB, and stand for about 8 minutes of talk.
     block: int = 600
+    #: Groups that all blocks together may leave, so that hours of noise take seconds to compare; but each block some.
+    most_groups: int = 1_500
+    least_groups: int = 20
 
 
 @dataclass(frozen=True)
@@ -88,72 +91,84 @@ class _Group:
     count: float
 
 
-@dataclass
 class _Merger:
-    """Merges groups, nearest first, until those left are different voices."""
+    """Merges groups, nearest first, until those left are different voices.
 
-    groups: list[_Group]
-    settings: Settings
-    coverage: float
-    average_scatter: float = field(init=False)
+    Everything is kept in arrays with a row for each group; a group that went into another has an infinite distance
+    to all. A merge costs one look at the matrix and one new row.
+    """
 
-    def __post_init__(self) -> None:
-        pairs = sum(group.pairs for group in self.groups)
-        # Without pairs of different audio there is one group of a few seconds, and nothing to compare.
-        self.average_scatter = sum(group.scatter for group in self.groups) / pairs if pairs else 0.0
+    def __init__(self, groups: list[_Group], settings: Settings, coverage: float) -> None:
+        self._settings = settings
+        self._totals = np.stack([group.total for group in groups])
+        self._weights = np.array([group.weight for group in groups])
+        self._sums = np.array([(group.size, group.scatter, group.pairs, group.count) for group in groups])
+        self._alive = np.ones(len(groups), dtype=np.bool_)
+        self._coverage = coverage
+        pairs = self._sums[:, 2].sum()
+        # Without pairs of different audio there are only a few seconds, and no scatter to take off.
+        self._average_scatter = self._sums[:, 1].sum() / pairs if pairs else 0.0
+        self._distance = np.full((len(groups), len(groups)), np.inf)
+        self._excess = np.full((len(groups), len(groups)), np.inf)
+        for row in range(len(groups)):
+            self._measure(row)
 
-    def run(self, bounds: Bounds, least_seconds: float) -> list[_Group]:
-        """The groups that are left; those of less than ``least_seconds`` are still among them."""
-        distance = self._distances()
-        while len(self.groups) > bounds.least:
-            large = np.array([group.weight / self.coverage >= least_seconds for group in self.groups])
-            allowed = distance.copy()
-            if large.sum() <= bounds.least:
-                allowed[np.outer(large, large)] = np.inf
+    def run(self, bounds: Bounds, least_seconds: float) -> None:
+        """Merge; groups of less than ``least_seconds`` are left where they are unlike all others."""
+        while self._alive.sum() > bounds.least:
+            large = self._alive & (self.seconds >= least_seconds)
             enough = bounds.most is None or large.sum() <= bounds.most
-            excess = allowed - self._limits()
-            first, second = np.unravel_index(int(np.argmin(excess if enough else allowed)), excess.shape)
-            if not np.isfinite(allowed[first, second]) or (enough and excess[first, second] > 0):
+            score = self._excess if enough else self._distance
+            if 2 <= large.sum() <= bounds.least:
+                score = np.where(np.outer(large, large), np.inf, score)
+            first, second = np.unravel_index(int(np.argmin(score)), score.shape)
+            nearest = score[first, second]
+            if not np.isfinite(nearest) or (enough and nearest > 0):
                 break
-            distance = self._merge(int(first), int(second), distance)
-        return self.groups
+            self._merge(int(first), int(second))
 
-    def _limits(self) -> Numbers:
-        seconds = np.array([group.weight for group in self.groups]) / self.coverage
-        limits: Numbers = self.settings.same_voice + self.settings.doubt / np.minimum.outer(seconds, seconds)
-        return limits
+    @property
+    def seconds(self) -> Numbers:
+        """Speech of each group."""
+        seconds: Numbers = self._weights / self._coverage
+        return seconds
 
-    def _merge(self, first: int, second: int, distance: Numbers) -> Numbers:
-        keep, gone = min(first, second), max(first, second)
-        one, other = self.groups[keep], self.groups.pop(gone)
-        between = one.weight * other.weight - float(one.total @ other.total)
-        self.groups[keep] = _Group(
-            total=one.total + other.total,
-            weight=one.weight + other.weight,
-            size=one.size + other.size,
-            scatter=one.scatter + other.scatter + between,
-            pairs=one.pairs + other.pairs + one.weight * other.weight,
-            count=one.count + other.count + one.size * other.size,
-        )
-        distance = np.delete(np.delete(distance, gone, axis=0), gone, axis=1)
-        row = self._distances_from(keep)
-        distance[keep], distance[:, keep] = row, row
-        return distance
+    def heaviest(self) -> tuple[Numbers, Numbers]:
+        """Sums, shape (groups, 256), and seconds of the groups that are left, most speech first."""
+        order = [row for row in np.argsort(-self._weights, kind="stable") if self._alive[row]]
+        return self._totals[order], self.seconds[order]
 
-    def _distances(self) -> Numbers:
-        return np.stack([self._distances_from(index) for index in range(len(self.groups))])
+    def _merge(self, keep: int, gone: int) -> None:
+        one, other = self._weights[keep], self._weights[gone]
+        between = one * other - float(self._totals[keep] @ self._totals[gone])
+        across = (0.0, between, one * other, self._sums[keep, 0] * self._sums[gone, 0])
+        self._sums[keep] += self._sums[gone] + across
+        self._totals[keep] += self._totals[gone]
+        self._weights[keep] += self._weights[gone]
+        self._alive[gone] = False
+        self._weights[gone] = 0.0
+        for matrix in (self._distance, self._excess):
+            matrix[gone], matrix[:, gone] = np.inf, np.inf
+        self._measure(keep)
 
-    def _distances_from(self, index: int) -> Numbers:
-        means = np.stack([group.total / group.weight for group in self.groups])
-        scatter = np.array([self._scatter(group) for group in self.groups])
-        row: Numbers = 1 - means @ means[index] - (scatter + scatter[index]) / 2
-        row[index] = np.inf
-        return row
+    def _measure(self, row: int) -> None:
+        """Distances of one group to all others, and by how much they are over the limit."""
+        alive = np.flatnonzero(self._alive)
+        alive = alive[alive != row]
+        cosines = self._totals[alive] @ self._totals[row] / (self._weights[alive] * self._weights[row])
+        distance = 1 - cosines - (self._scatter(alive) + self._scatter(np.array([row]))) / 2
+        smaller = np.minimum(self.seconds[alive], self.seconds[row])
+        excess = distance - self._settings.same_voice - self._settings.doubt / smaller
+        self._distance[row, alive], self._distance[alive, row] = distance, distance
+        self._excess[row, alive], self._excess[alive, row] = excess, excess
 
-    def _scatter(self, group: _Group) -> float:
-        own = group.scatter / group.pairs if group.pairs else 0.0
-        prior = self.settings.scatter_prior
-        return (own * group.count + self.average_scatter * prior) / (group.count + prior)
+    def _scatter(self, rows: Indices) -> Numbers:
+        """Mean distance within each group, drawn towards the average where few pairs were measured."""
+        _, scatter, pairs, count = self._sums[rows].T
+        own = np.divide(scatter, pairs, out=np.zeros_like(scatter), where=pairs > 0)
+        prior = self._settings.scatter_prior
+        mean: Numbers = (own * count + self._average_scatter * prior) / (count + prior)
+        return mean
 
 
 def find_speakers(voices: Voices, bounds: Bounds, settings: Settings | None = None) -> Vectors:
@@ -167,17 +182,17 @@ def find_speakers(voices: Voices, bounds: Bounds, settings: Settings | None = No
         chosen = np.argsort(-voices.seconds)[: max(3, bounds.least)]
     if len(chosen) == 0:
         return np.zeros((0, voices.vectors.shape[1]), dtype=np.float32)
-    groups = [group for block in _blocks(chosen, settings.block) for group in _tight(voices, block, bounds, settings)]
-    least_seconds = min(
-        settings.least_seconds, settings.least_share * sum(group.weight for group in groups) / voices.coverage
-    )
+    blocks = _blocks(chosen, settings.block)
+    most_groups = max(settings.least_groups, settings.most_groups // len(blocks))
+    groups = [group for block in blocks for group in _tight(voices, block, bounds.least, most_groups, settings)]
     merger = _Merger(groups, settings, voices.coverage)
-    groups = sorted(merger.run(bounds, least_seconds), key=lambda group: -group.weight)
-    large = sum(group.weight / voices.coverage >= least_seconds for group in groups)
-    wanted = max(1, bounds.least, large)
+    least_seconds = min(settings.least_seconds, settings.least_share * float(merger.seconds.sum()))
+    merger.run(bounds, least_seconds)
+    totals, seconds = merger.heaviest()
+    wanted = max(1, bounds.least, int((seconds >= least_seconds).sum()))
     if bounds.most is not None:
         wanted = min(wanted, bounds.most)
-    centres = np.stack([group.total for group in groups[:wanted]])
+    centres = totals[:wanted]
     unit: Vectors = (centres / np.linalg.norm(centres, axis=1, keepdims=True)).astype(np.float32)
     return unit
 
@@ -199,7 +214,7 @@ def _blocks(chosen: Indices, size: int) -> list[Indices]:
     return [np.asarray(block) for block in np.array_split(chosen, -(-len(chosen) // size))]
 
 
-def _tight(voices: Voices, rows: Indices, bounds: Bounds, settings: Settings) -> Iterator[_Group]:
+def _tight(voices: Voices, rows: Indices, least: int, most: int, settings: Settings) -> Iterator[_Group]:
     """Groups of very similar embeddings within one block."""
     vectors = voices.vectors[rows].astype(np.float64)
     if len(rows) == 1:
@@ -207,8 +222,8 @@ def _tight(voices: Voices, rows: Indices, bounds: Bounds, settings: Settings) ->
     else:
         tree = linkage(vectors, method="average", metric="cosine")
         labels = fcluster(tree, settings.tight, criterion="distance")
-        if labels.max() < bounds.least:
-            labels = fcluster(tree, bounds.least, criterion="maxclust")
+        if not least <= labels.max() <= most:
+            labels = fcluster(tree, max(least, min(most, labels.max())), criterion="maxclust")
     for label in range(1, int(labels.max()) + 1):
         inside = labels == label
         own, weights, starts = vectors[inside], voices.seconds[rows[inside]], voices.starts[rows[inside]]
