@@ -7,7 +7,7 @@ The steps are those of pyannote's own pipeline, with its segmentation network:
 3. clustering decides how many people there are and which local speaker is who (``clustering``);
 4. the chunks are laid over one another, and frames become turns (``frames``).
 
-Steps 1 and 2 go through the audio block by block, so memory grows by about 10 MB an hour of audio beside the samples.
+Steps 1 and 2 go through the audio block by block, so memory grows by about 70 MB an hour of audio beside the samples.
 """
 
 from __future__ import annotations
