@@ -28,7 +28,8 @@ from lfk.core.location import Location
 
 #: Codes of AWS, MinIO and others that say why a request was refused.
 _CODES: dict[type[LfkError], tuple[str, ...]] = {
-    ObjectMissing: ("NoSuchKey", "NoSuchVersion"),
+    # The answer to a HEAD has no body to name a code in, so its status stands for it.
+    ObjectMissing: ("404", "NoSuchKey", "NoSuchVersion"),
     BucketMissing: ("NoSuchBucket",),
     AccessDenied: (
         "AccessDenied",
@@ -46,6 +47,7 @@ _CODES: dict[type[LfkError], tuple[str, ...]] = {
         "SignatureDoesNotMatch",
         "TokenRefreshRequired",
         "UnauthorizedAccess",
+        "XAdminUserNotFound",
     ),
     PreconditionFailed: (
         "ConditionalRequestConflict",
@@ -95,7 +97,6 @@ _BY_CODE = {code: cls for cls, codes in _CODES.items() for code in codes}
 _BY_STATUS: dict[int, type[LfkError]] = {
     401: AccessDenied,
     403: AccessDenied,
-    404: ObjectMissing,
     408: StoreUnreachable,
     412: PreconditionFailed,
     429: StoreUnreachable,
@@ -110,6 +111,7 @@ _HINTS = {
     "MetadataTooLarge": "the path that is kept as the object's source is too long: shorten it",
     "PermanentRedirect": "the bucket is in another region: set AWS_REGION to it",
     "RequestTimeTooSkewed": "set this machine's clock: it is off by more than 15 minutes",
+    "XAdminUserNotFound": "check AWS_ACCESS_KEY_ID: the store does not know this key",
     "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY: it is not the one of AWS_ACCESS_KEY_ID",
 }
 _NO_CREDENTIALS = (

@@ -8,7 +8,6 @@ percent-encoding would need of the 2 KiB that all metadata may take.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -42,11 +41,10 @@ def _decode(value: str) -> str:
     if not value.startswith(_MARK):
         return value
     try:
-        return base64.b64decode(value.removeprefix(_MARK), altchars=b"-_", validate=True).decode(
-            "utf-8", "surrogateescape"
-        )
-    except (binascii.Error, UnicodeDecodeError):
+        text = base64.urlsafe_b64decode(value.removeprefix(_MARK)).decode("utf-8", "surrogateescape")
+    except ValueError:
         return value
+    return text if _encode(text) == value else value
 
 
 def quoted(etag: str) -> str:

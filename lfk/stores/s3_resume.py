@@ -57,26 +57,26 @@ def find_unfinished(client: S3Client, location: Location, cut: Cut, source: Sour
         uploads.sort(key=lambda upload: upload["Initiated"], reverse=True)
         for upload in uploads[:_LOOKED_AT]:
             if source.modified < upload["Initiated"].timestamp():
-                etags = _common_parts(client, location, upload["UploadId"], cut, source)
-                if etags:
-                    return Unfinished(upload["UploadId"], upload.get("ChecksumAlgorithm") == ALGORITHM, etags)
+                found = _look_into(client, location, upload["UploadId"], cut, source)
+                if found is not None:
+                    return found
     except ClientError as error:
         log.debug("%s: unfinished uploads cannot be looked at: %s", location, error)
     return None
 
 
-def _common_parts(
-    client: S3Client, location: Location, upload_id: str, cut: Cut, source: SourceFile
-) -> Mapping[int, str]:
-    """The parts that are there, if all of them are ours; nothing otherwise."""
+def _look_into(client: S3Client, location: Location, upload_id: str, cut: Cut, source: SourceFile) -> Unfinished | None:
+    """An upload that has parts, all of them ours."""
     etags = {}
+    verified = False
     pages = client.get_paginator("list_parts").paginate(Bucket=location.bucket, Key=location.key, UploadId=upload_id)
     for page in pages:
+        verified = page.get("ChecksumAlgorithm") == ALGORITHM
         for part in page.get("Parts", ()):
             if not _is_ours(part, cut, source):
-                return {}
+                return None
             etags[part["PartNumber"]] = part["ETag"]
-    return etags
+    return Unfinished(upload_id, verified, etags) if etags else None
 
 
 def _is_ours(part: PartTypeDef, cut: Cut, source: SourceFile) -> bool:
