@@ -44,7 +44,7 @@ def open_reader(settings: Settings, store: ObjectStore, audience: Audience, stop
     """A reader as the settings want it; what it had on its way goes with the block.
 
     Raises:
-        UsageError: a format that there is not, or a folder that cannot be written to.
+        UsageError: a format that there is not, links for no time, or a folder that cannot be written to.
     """
     from lfk.core.formats import formats
     from lfk.roles.collector import Collector
@@ -56,6 +56,8 @@ def open_reader(settings: Settings, store: ObjectStore, audience: Audience, stop
         raise UsageError(
             f"LFK_FORMAT: no format is called {', '.join(sorted(unknown))}; there are {', '.join(formats())}"
         )
+    if settings.links and not settings.link_seconds:
+        raise UsageError("LFK_LINK_SECONDS: a link has to work for a second at least")
     with ExitStack() as stack:
         collector = None
         if _fills_folder(settings):

@@ -88,6 +88,7 @@ def test_texts_alone_are_printed_where_formats_are_named(shared: Lfk) -> None:
     [
         (("--format", "docx"), 2, "no format is called docx"),
         (("--from", "tuesday"), 2, "is no time"),
+        (("--links", "--link-seconds", "0"), 2, "for a second at least"),
         (("--out", "recordings/simple/tiny/week 1/talk 0 100%+#?.wav"), 2, "cannot write into"),
         (("--follow",), 3, "lfk up"),
         (("--store", "nowhere"), 1, "lfk init"),
