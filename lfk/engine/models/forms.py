@@ -33,6 +33,10 @@ FILES: Mapping[Form, tuple[str, ...]] = {
     Form.PIPELINE: ("config.yaml", "*.bin", "*.npz"),
 }
 _CHECKPOINTS = (".bin", ".ckpt", ".pt", ".safetensors")
+_OTHER_PIPELINE = (
+    "only a pipeline whose models lie beside it is taken: `lfk models pull diarisation` fetches pyannote's; "
+    "without one, segmentation and embedding do the work"
+)
 _WHOLE = "copy the model whole, or fetch it with `lfk models pull`"
 
 #: Settings files are a few kilobytes; tokenizers, the largest JSON, a few megabytes.
@@ -153,10 +157,10 @@ def _pipeline(folder: Path) -> bool:
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise ModelInvalid("config.yaml is not a pipeline's", hint=_WHOLE) from error
     if named != _PIPELINE or "preprocessors" in config:
-        raise ModelInvalid(f"config.yaml asks for other code than {_PIPELINE}")
+        raise ModelInvalid(f"config.yaml asks for other code than {_PIPELINE}", hint=_OTHER_PIPELINE)
     for part in parts:
         if not part.startswith("$model/") or ".." in part or "@" in part:
-            raise ModelInvalid(f"config.yaml refers to {part[:80]!r}, outside its own folder")
+            raise ModelInvalid(f"config.yaml refers to {part[:80]!r}, outside its own folder", hint=_OTHER_PIPELINE)
     from lfk.engine.diariser.checkpoints import read_checkpoint
 
     for file in folder.rglob("*.bin"):
