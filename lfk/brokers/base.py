@@ -108,7 +108,8 @@ class Member(Protocol):
         """Publish and commit together: all of it, or (with transactions) nothing.
 
         Raises:
-            SettlementLost: the group has moved on; what was committed must be read again.
+            SettlementRefused: nothing of it counts; the group is being shared out anew, or this member is out of it.
+            SettlementLost: it is not known whether it counts; what is committed must be read again.
             MessageTooLarge: one of the records.
         """
 

@@ -26,6 +26,9 @@ from lfk.core.errors import BrokerFull
 PARTITION_BYTES = 3 << 20
 #: What a record costs besides its key and value: batch header, headers, index.
 _RECORD_OVERHEAD = 512
+#: The mock gives members their session's time-out, less a second, to come back when a group is shared out anew; with
+#: librdkafka's default of 45 s every change of the group would hold all of its work up for that long.
+_GROUP: Mapping[str, Any] = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 1000}
 #: An embedded broker is on this machine, so it answers at once or not at all.
 _CONNECT_SECONDS = 1.0
 #: How long a look at the group's progress is good for. At full speed a sender adds far less than the margin in it.
@@ -62,7 +65,7 @@ class EmbeddedBroker(KafkaBroker):
 
     def __init__(self, address: str, group: str, topics: Sequence[str], extra: Mapping[str, Any] | None = None) -> None:
         """``topics`` are those whose unread records must never be dropped; ``group`` is who reads them."""
-        super().__init__({**(extra or {}), "bootstrap.servers": address}, transactional=False)
+        super().__init__({**_GROUP, **(extra or {}), "bootstrap.servers": address}, transactional=False)
         self._guarded = frozenset(topics)
         self._group = group
 

@@ -15,6 +15,7 @@ from lfk.core.errors import (
     LfkError,
     MessageTooLarge,
     SettlementLost,
+    SettlementRefused,
     TopicMissing,
 )
 
@@ -29,20 +30,22 @@ _NAMES: dict[type[LfkError], tuple[str, ...]] = {
     ),
     TopicMissing: ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION"),
     MessageTooLarge: ("MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"),
-    SettlementLost: (
+    SettlementRefused: (
         "ILLEGAL_GENERATION",
         "UNKNOWN_MEMBER_ID",
         "REBALANCE_IN_PROGRESS",
         "FENCED_INSTANCE_ID",
+        "STALE_MEMBER_EPOCH",
+        "FENCED_MEMBER_EPOCH",
+        "_ASSIGNMENT_LOST",
+    ),
+    SettlementLost: (
         "PRODUCER_FENCED",
         "INVALID_PRODUCER_EPOCH",
         "INVALID_TXN_STATE",
         "INVALID_PRODUCER_ID_MAPPING",
-        "STALE_MEMBER_EPOCH",
-        "FENCED_MEMBER_EPOCH",
         "_FENCED",
         "_STATE",
-        "_ASSIGNMENT_LOST",
         "_MAX_POLL_EXCEEDED",
     ),
     BrokerUnreachable: (

@@ -27,12 +27,15 @@ from confluent_kafka import (
 
 from lfk.brokers.base import Delivered, GroupListener, Partition, Progress, Record
 from lfk.brokers.kafka_errors import kafka_border, mapped
-from lfk.core.errors import BrokerUnreachable, LfkError, SettlementLost
+from lfk.core.errors import BrokerUnreachable, LfkError, SettlementLost, SettlementRefused
 
 log = logging.getLogger(__name__)
 
 #: For single requests to the group's coordinator; a broker that needs longer counts as out of reach.
 _REQUEST_SECONDS = 15.0
+#: While a group shares its partitions out, its coordinator answers no question, and this thread has to poll for it to
+#: get done: so a look at the progress gives up soon and is taken again.
+_LOOK_SECONDS = 5.0
 #: One attempt at committing a transaction; under the broker's `transaction.timeout.ms` (10 s, see kafka.py).
 _COMMIT_SECONDS = 5.0
 #: How often a commit without an answer is asked for again before the producer is replaced.
@@ -53,6 +56,7 @@ class KafkaMember:
     ) -> None:
         self.transactional = transactional
         self._producer_config = dict(producer_config)
+        self._sent: dict[int, Record] = {}
         self._listener = listener
         #: Partitions that the listener knows of.
         self._known: set[Partition] = set()
@@ -92,7 +96,7 @@ class KafkaMember:
             return {}
         with kafka_border("reading the group's progress"):
             answer = self._consumer.committed(
-                [TopicPartition(p.topic, p.number) for p in partitions], timeout=_REQUEST_SECONDS
+                [TopicPartition(p.topic, p.number) for p in partitions], timeout=_LOOK_SECONDS
             )
         return {Partition(tp.topic, tp.partition): _progress(tp) for tp in answer}
 
@@ -104,8 +108,11 @@ class KafkaMember:
         elif self.transactional:
             self._settle_atomically(outgoing, offsets)
         else:
-            self._publish(outgoing)
+            # What was sent before a commit that failed need not be sent again with the next one.
+            self._publish([record for record in outgoing if id(record) not in self._sent])
+            self._sent = {id(record): record for record in outgoing}
             self._commit(offsets)
+            self._sent = {}
 
     def close(self) -> None:
         self._closing = True
@@ -162,10 +169,10 @@ class KafkaMember:
             self._commit_transaction(producer)
         except KafkaException as exception:
             ours = mapped(exception.args[0], "settling")
-            self._abandon(producer, exception.args[0])
-            if isinstance(ours, BrokerUnreachable):
-                # It may have gone through: the caller must look before it settles again.
-                raise SettlementLost(ours.message) from exception
+            aborted = self._abandon(producer, exception.args[0])
+            if isinstance(ours, SettlementLost | BrokerUnreachable):
+                # Not aborted: it may have gone through, so the caller must look before it settles again.
+                raise (SettlementRefused if aborted else SettlementLost)(ours.message) from exception
             raise ours from exception
         except BufferError as exception:
             self._drop_producer()
@@ -182,15 +189,17 @@ class KafkaMember:
             else:
                 return
 
-    def _abandon(self, producer: Producer, error: KafkaError) -> None:
-        if not error.txn_requires_abort():
-            self._drop_producer()
-            return
-        try:
-            producer.abort_transaction(_REQUEST_SECONDS)
-        except KafkaException as exception:
-            log.warning("aborting a transaction failed, its producer is replaced: %s", exception.args[0].str())
-            self._drop_producer()
+    def _abandon(self, producer: Producer, error: KafkaError) -> bool:
+        """Abort the transaction, or else the producer; whether it was the former, so that nothing of it counts."""
+        if error.txn_requires_abort():
+            try:
+                producer.abort_transaction(_REQUEST_SECONDS)
+            except KafkaException as exception:
+                log.warning("aborting a transaction failed, its producer is replaced: %s", exception.args[0].str())
+            else:
+                return True
+        self._drop_producer()
+        return False
 
     def _publish(self, outgoing: Sequence[Record]) -> None:
         """Records first, each confirmed, for brokers without transactions."""

@@ -13,15 +13,17 @@
     │   ├── ForbiddenLocation, InvalidLocation
     │   └── UnknownApproach, UnknownModel, InvalidOption
     ├── StoreError
-    │   ├── ObjectMissing, AccessDenied, BucketMissing, InvalidKey
+    │   ├── AccessDenied, BucketMissing                                                 exit 2
+    │   ├── ObjectMissing, InvalidKey
     │   ├── PreconditionFailed   a conditional write lost; somebody else was first
     │   ├── SourceConflict       the object there came from another source
     │   ├── ContentChanged       the bytes changed while they were read
     │   └── StoreFull
     ├── BrokerError
     │   ├── BrokerFull           the embedded broker's partition has no room left
-    │   ├── TopicMissing, BrokerDenied
-    │   └── SettlementLost       this hub no longer owns what it tried to commit
+    │   ├── TopicMissing, BrokerDenied                                                  exit 2
+    │   └── SettlementLost       a commit whose outcome is not known
+    │       └── SettlementRefused    a commit of which nothing counts
     ├── MediaError
     │   ├── AudioEmpty, AudioUndecodable, NoAudioTrack
     │   └── AudioTooLong, AudioTooLarge
@@ -198,6 +200,7 @@ class BucketMissing(StoreError):
     """No such bucket or store folder."""
 
     code = "bucket_missing"
+    exit_code = ExitCode.USAGE
     hint = "check LFK_STORE, or create it with `lfk init`"
 
 
@@ -205,6 +208,7 @@ class AccessDenied(StoreError):
     """The credentials do not allow it."""
 
     code = "access_denied"
+    exit_code = ExitCode.USAGE
     hint = "check the credentials and what they may do in that bucket; `lfk doctor` tests it"
 
 
@@ -265,6 +269,7 @@ class TopicMissing(BrokerError):
 
     code = "topic_missing"
     kind = Kind.FATAL
+    exit_code = ExitCode.USAGE
     hint = "create the topics with `lfk init`"
 
 
@@ -273,14 +278,23 @@ class BrokerDenied(BrokerError):
 
     code = "broker_denied"
     kind = Kind.FATAL
+    exit_code = ExitCode.USAGE
     hint = "check API_KEY, API_SECRET and the access rights; `lfk doctor` tests them"
 
 
 class SettlementLost(BrokerError):
-    """A commit was refused because another hub owns the partition now; its redelivery does the rest."""
+    """A commit failed in a way that leaves open whether it counts; what stands must be asked for."""
 
     code = "settlement_lost"
     kind = Kind.TRANSIENT
+    hint = "nothing has to be done: the hub asks the broker what stands, then goes on"
+
+
+class SettlementRefused(SettlementLost):
+    """A commit was refused, so nothing of it counts: the group is sharing its partitions out anew."""
+
+    code = "settlement_refused"
+    hint = "nothing has to be done: it is tried again, or another hub does the work"
 
 
 class MediaError(LfkError):

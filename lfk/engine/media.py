@@ -1,7 +1,7 @@
 """Recordings turned into what the networks hear: mono float32 samples at 16 kHz, in a mapped file.
 
 Decoded with PyAV, which brings FFmpeg's libraries along, so no system ffmpeg is needed. Samples go through a scratch
-file that is mapped and already unlinked: hours of audio cost disk (64 kB a second) and not memory, and nothing is
+file that is mapped and has no name: hours of audio cost disk (64 kB a second) and not memory, and nothing is
 left behind. Recordings are hostile: only plain local files are opened, only by demuxers that read one file and open
 no other (no playlists, no concatenation, no devices), and never over a network protocol.
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import mmap
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,8 +91,7 @@ def decode(path: Path, scratch: Path, max_seconds: float, progress: Progress | N
         declared = container.duration / av.time_base if container.duration else 0.0
         if declared > max_seconds and size >= declared * _CREDIBLE_BYTES_PER_SECOND:
             raise AudioTooLong(_too_long(declared, max_seconds))
-        with (scratch / f"{path.name}.samples").open("w+b", buffering=0) as file:
-            Path(file.name).unlink()
+        with tempfile.TemporaryFile(dir=scratch, buffering=0) as file:
             decoder = _Decoder(container, stream, file, max_seconds)
             decoder.run(declared, progress)
             if not decoder.written:

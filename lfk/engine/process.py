@@ -113,6 +113,9 @@ class ProcessEngine:
                 self._await_ready(child)
                 child.send(message)
                 return child
+            except EngineUnavailable:
+                # Its own words; another child would say the same.
+                raise
             except ChildGone:
                 # Dead before it knew of the task, so the task is not to blame.
                 problem = _crash(child, "while it started")

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from whisperx.audio import N_SAMPLES, log_mel_spectrogram
 from whisperx.vads.vad import Vad
 
-from lfk.core.errors import EngineOutOfMemory, InvalidOption, ModelInvalid
+from lfk.core.errors import InvalidOption, ModelInvalid
 from lfk.core.transcript import Segment, Word
+from lfk.engine.batches import halving
 from lfk.engine.device import Device
 from lfk.engine.models.base import Weights
 from lfk.engine.regions import Region, Spoken, clipped
@@ -146,18 +147,15 @@ class Recogniser:
         options: Mapping[str, Any],
         progress: Progress,
     ) -> list[Segment]:
-        """Regions of one language. Where the device's memory is short, again with half as many at a time."""
+        """Regions of one language."""
+
+        def transcribe(batch: int) -> list[Segment]:
+            return self._transcribe(samples, regions, language, options, batch, progress)
+
         batch = int(options.get("batch_size", self._device.batch_size))
-        while True:
-            try:
-                return self._transcribe(samples, regions, language, options, batch, progress)
-            except RuntimeError as error:
-                # CTranslate2 has no error of its own for it; on a GPU it is by far the likeliest, and halving ends.
-                if self._device.kind != "cuda":
-                    raise
-                if batch == 1:
-                    raise EngineOutOfMemory(f"{self.weights.name} does not fit {self._device.name}") from error
-                batch //= 2
+        if self._device.kind == "cpu":
+            return transcribe(batch)
+        return halving(transcribe, batch, what=self.weights.name)
 
     def _transcribe(
         self,

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
+
 from lfk.core.errors import LfkError
 from lfk.core.location import Location
 from lfk.stores.base import ObjectStore
@@ -43,8 +45,9 @@ class HubReport:
 
     @property
     def alive(self) -> bool:
-        """It told lately."""
-        return self.age < GONE_SECONDS
+        """It told lately, and where that can be seen from here, its process is there."""
+        here = self.host == socket.gethostname()
+        return self.age < GONE_SECONDS and (not here or psutil.pid_exists(self.pid))
 
 
 class Heartbeat:
@@ -55,6 +58,7 @@ class Heartbeat:
         self._store = store
         self._location = _folder(records).join(f"{socket.gethostname()}-{os.getpid()}.json")
         self._snapshot = snapshot
+        self._records = records
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lfk-heartbeat", daemon=True)
         self._thread.start()
@@ -69,6 +73,7 @@ class Heartbeat:
             log.warning("%s stays: %s", self._location, error)
 
     def _beat(self) -> None:
+        self._sweep()
         while True:
             told = {"host": socket.gethostname(), "pid": os.getpid(), "time": time.time(), **self._snapshot()}
             try:
@@ -78,13 +83,27 @@ class Heartbeat:
             if self._stopping.wait(BEAT_SECONDS):
                 return
 
+    def _sweep(self) -> None:
+        """Remove what hubs of this machine left behind when they were killed."""
+        try:
+            for location, report in _reports(self._store, self._records):
+                if report.host == socket.gethostname() and not psutil.pid_exists(report.pid):
+                    self._store.delete(location)
+        except LfkError as error:
+            log.debug("not swept: %s", error)
+
 
 def hub_reports(store: ObjectStore, records: Location) -> Iterator[HubReport]:
     """Every hub that has told of itself and not taken it back."""
+    for _location, report in _reports(store, records):
+        yield report
+
+
+def _reports(store: ObjectStore, records: Location) -> Iterator[tuple[Location, HubReport]]:
     for info in store.list(_folder(records)):
         try:
             told = json.loads(store.read(info.location, limit=_LIMIT)[0])
-            yield HubReport(
+            report = HubReport(
                 host=str(told["host"]),
                 pid=int(told["pid"]),
                 age=max(0.0, time.time() - float(told["time"])),
@@ -95,6 +114,8 @@ def hub_reports(store: ObjectStore, records: Location) -> Iterator[HubReport]:
             )
         except (LfkError, ValueError, KeyError, TypeError) as error:
             log.warning("%s is passed over: %s", info.location, error)
+        else:
+            yield info.location, report
 
 
 def _folder(records: Location) -> Location:

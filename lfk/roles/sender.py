@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from lfk.brokers.base import Publisher, Record
-from lfk.brokers.codec import Codec
 from lfk.core.cloudevents import event_headers
 from lfk.core.location import Location
 from lfk.core.messages import REFERENCE_TYPE, AudioReference
+
+if TYPE_CHECKING:
+    from lfk.brokers.codec import Codec
 
 
 class ReferenceSender:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lfk.core.addressing import Roots
-from lfk.core.approaches import KNOWN_MODELS, Catalogue, require_approach
+from lfk.core.approaches import KNOWN_MODELS, Catalogue, find_approach, require_approach
 from lfk.core.errors import InvalidLocation, UsageError
 from lfk.core.location import Location, has_scheme, parse_location
 from lfk.settings import Settings
@@ -37,7 +37,7 @@ def roots(settings: Settings) -> Roots:
         catalogue=catalogue,
         default_approach=require_approach(settings.default_approach),
         default_model=catalogue.require(settings.default_model),
-        source_name=Path(settings.source).name or "sources",
+        source_name=_source_name(settings.source),
         allowed=tuple(place(text, "LFK_ALLOWED").as_prefix() for text in settings.allowed),
     )
 
@@ -66,6 +66,12 @@ def open_folder(root: Location) -> ObjectStore:
     from lfk.stores.folder import FolderStore
 
     return FolderStore(root)
+
+
+def _source_name(source: str) -> str:
+    """The last name of SOURCE_FOLDER, which may lead a path; not if it is an approach, which has its own meaning."""
+    name = Path(source).name
+    return name if name and find_approach(name) is None else "sources"
 
 
 def _root(text: str, bucket: str, store: Location, name: str, env: str) -> Location:

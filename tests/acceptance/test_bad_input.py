@@ -86,7 +86,7 @@ def test_odd_files_in_a_folder(lfk: Lfk, tmp_path: Path) -> None:
 def test_a_bucket_that_is_not_there(tmp_path: Path, s3_server: S3Server) -> None:
     (tmp_path / "recordings").mkdir()
     lfk = Lfk(tmp_path, LFK_STORE="s3://no-such-bucket-of-lfk", **s3_server.environment())
-    one_line(lfk("sync", "recordings"), 1, "bucket_missing")
+    one_line(lfk("sync", "recordings"), 2, "bucket_missing")
 
 
 @pytest.mark.s3
@@ -94,7 +94,7 @@ def test_wrong_credentials(tmp_path: Path, s3_server: S3Server, bucket: str) -> 
     (tmp_path / "recordings").mkdir()
     environ = {**s3_server.environment(), "AWS_SECRET_ACCESS_KEY": "not-the-secret"}
     done = Lfk(tmp_path, LFK_STORE=f"s3://{bucket}", **environ)("sync", "recordings")
-    one_line(done, 1, "access_denied")
+    one_line(done, 2, "access_denied")
     assert "not-the-secret" not in done.err + done.out
 
 

@@ -81,7 +81,8 @@ def test_a_folder_becomes_transcripts_on_kafka_and_s3(
     announcements = expect_ok(lfk("transcripts", "--json")).of("transcript")
     assert len(announcements) == FILES
     assert len({one["event_id"] for one in announcements}) == FILES
-    assert all(one["status"] == "done" and not one["reused"] for one in announcements)
+    # Reused is what one hub had transcribed before the group was shared out and another announced it.
+    assert all(one["status"] == "done" for one in announcements)
     assert all(one["provenance"]["engine"] == "canned" for one in announcements)
 
     out = tmp_path / "out"
@@ -100,7 +101,7 @@ def test_a_folder_becomes_transcripts_on_kafka_and_s3(
     run_hubs(lfk, 1)
     announcements = expect_ok(lfk("transcripts", "--json")).of("transcript")
     assert len(announcements) == 2 * FILES
-    assert sum(one["reused"] for one in announcements) == FILES
+    assert sum(one["reused"] for one in announcements) >= FILES
 
 
 def test_without_a_broker_references_wait_in_the_store(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from lfk.brokers.base import Delivered, Partition, Progress, Record
-from lfk.core.errors import BrokerUnreachable, MessageTooLarge, SettlementLost
+from lfk.core.errors import BrokerUnreachable, MessageTooLarge, SettlementLost, SettlementRefused
 from lfk.core.messages import Announcement
 from lfk.roles.hub.answers import receive
 from lfk.roles.hub.holdings import Answer, Holdings
@@ -33,7 +33,9 @@ class FakeMember:
     def settle(self, outgoing: Sequence[Record], progress: Mapping[Partition, Progress]) -> None:
         fate, self.fate = self.fate, "well"
         if fate == "refused":
-            raise SettlementLost("the group has moved on")
+            raise SettlementRefused("the group is being shared out")
+        if fate == "lost":
+            raise SettlementLost("no answer, and nothing counts")
         if fate == "large":
             raise MessageTooLarge("too large")
         self.published.extend(outgoing)
@@ -97,7 +99,7 @@ def test_an_answer_counts_once_the_broker_has_it() -> None:
     assert not holdings.unsettled
 
 
-@pytest.mark.parametrize("fate", ["refused", "answer lost"])
+@pytest.mark.parametrize("fate", ["lost", "answer lost"])
 def test_a_lost_commit_is_looked_up_before_anything_else_is_committed(fate: str) -> None:
     member = FakeMember()
     holdings, concluded = make_holdings(member)
@@ -113,6 +115,19 @@ def test_a_lost_commit_is_looked_up_before_anything_else_is_committed(fate: str)
     assert [answer.job for answer in concluded] == [job]
     assert len(member.published) == 1
     assert member.progress[PARTITION] == Progress(1, "")
+
+
+def test_a_refused_commit_is_simply_tried_again() -> None:
+    member = FakeMember()
+    holdings, concluded = make_holdings(member)
+    job = take_in(holdings, 0)
+    holdings.answer(announcement_of(job))
+    member.fate, member.reachable = "refused", False
+    holdings.settle(member)
+    assert not concluded
+    holdings.settle(member)
+    assert [answer.job for answer in concluded] == [job]
+    assert len(member.published) == 1
 
 
 def test_attempts_are_recorded_before_they_begin_and_survive_the_hub() -> None:
@@ -218,7 +233,7 @@ class Delivery(RuleBasedStateMachine):
         self.jobs.remove(job)
         self.holdings.answer(announcement_of(job))
 
-    @rule(fate=st.sampled_from(["well", "well", "refused", "answer lost"]), reachable=st.booleans())
+    @rule(fate=st.sampled_from(["well", "well", "refused", "lost", "answer lost"]), reachable=st.booleans())
     def settle(self, fate: str, reachable: bool) -> None:
         self.member.fate, self.member.reachable = fate, reachable
         self.holdings.settle(self.member)

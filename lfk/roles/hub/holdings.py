@@ -8,17 +8,20 @@ until the broker has been asked what stands.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lfk.brokers.base import Delivered, Member, Partition, Progress, Record
-from lfk.core.errors import MessageTooLarge, SettlementLost, Unreachable
+from lfk.core.errors import MessageTooLarge, SettlementLost, SettlementRefused, Unreachable
 from lfk.core.ledger import Ledger, NoteUnreadable
 from lfk.core.messages import Announcement
 from lfk.roles.hub.job import Job
 
 log = logging.getLogger(__name__)
 
+#: Sharing out takes a few seconds and ends in a call of `load` or `drop`, which end the hold; this ends it otherwise.
+_HOLD_SECONDS = 15.0
 #: A dead letter whose value is larger than this goes without it where the broker refuses it whole.
 _LARGE_VALUE = 512 * 1024
 
@@ -52,16 +55,19 @@ class Holdings:
         self._owned: dict[Partition, _Owned] = {}
         self._answers: list[Answer] = []
         self._unsure = False
+        self._held_until = 0.0
 
     # --- partitions
 
     def load(self, committed: Mapping[Partition, Progress | None]) -> None:
         """Take over partitions as the group left them."""
+        self._held_until = 0.0
         for partition, progress in committed.items():
             self._owned[partition] = _Owned(_load(partition, progress))
 
     def drop(self, partitions: Sequence[Partition]) -> set[int]:
         """Partitions have gone: their jobs are orphaned. Returns the ``id`` of each such job."""
+        self._held_until = 0.0
         gone: set[int] = set()
         for partition in partitions:
             owned = self._owned.pop(partition, None)
@@ -127,6 +133,14 @@ class Holdings:
     # --- settling
 
     @property
+    def held(self) -> bool:
+        """A commit was refused because the group is being shared out: the next one waits for that to be over.
+
+        A commit amid it would wait for the coordinator, and the coordinator for this thread to poll.
+        """
+        return time.monotonic() < self._held_until
+
+    @property
     def unsettled(self) -> bool:
         """There is something that the broker does not know yet."""
         return bool(self._answers) or any(owned.dirty for owned in self._owned.values())
@@ -160,6 +174,10 @@ class Holdings:
         try:
             if progress:
                 member.settle([record for answer in answers for record in answer.records], progress)
+        except SettlementRefused as error:
+            log.info("not settled yet: %s", error)
+            self._held_until = time.monotonic() + _HOLD_SECONDS
+            return False
         except (SettlementLost, Unreachable) as error:
             log.warning("not settled; reading again what is: %s", error)
             self._unsure = True

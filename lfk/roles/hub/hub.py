@@ -187,6 +187,8 @@ class Hub:
     def _serve(self) -> None:
         """Everything that running jobs wait for."""
         self._drain_reports()
+        if self._holdings.held and not self._stop.is_set():
+            return
         self._grant_begins()
         if self._holdings.unsettled and time.monotonic() - self._settled_at >= self._plan.settle_interval:
             self._settle()
