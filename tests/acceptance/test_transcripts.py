@@ -91,7 +91,7 @@ def test_texts_alone_are_printed_where_formats_are_named(shared: Lfk) -> None:
         (("--links", "--link-seconds", "0"), 2, "for a second at least"),
         (("--out", "recordings/simple/tiny/week 1/talk 0 100%+#?.wav"), 2, "cannot write into"),
         (("--follow",), 3, "lfk up"),
-        (("--store", "nowhere"), 1, "lfk init"),
+        (("--store", "nowhere"), 2, "lfk init"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(shared: Lfk, arguments: tuple[str, ...], code: int, says: str) -> None:
