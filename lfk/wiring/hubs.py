@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import threading
 import time
@@ -73,15 +72,19 @@ def engine_kind(settings: Settings, store: ObjectStore | None = None) -> EngineK
 
 def _fair_share(workers: int) -> int:
     """Bytes that one of so many engines may take: an even part of what the machine has, less a quarter for others."""
-    import psutil
+    from lfk.engine.machine import memory_bytes
 
-    return int(psutil.virtual_memory().total * _MEMORY_FOR_ENGINES / workers)
+    return int(memory_bytes() * _MEMORY_FOR_ENGINES / workers)
 
 
 def worker_count(settings: Settings) -> int:
-    """Engines at a time: as told, or one per core that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return settings.workers or max(1, cores // max(1, settings.threads))
+    """Engines at a time: as told, one per GPU, or one per core that this process may use."""
+    from lfk.engine.machine import core_count, gpu_count
+
+    if settings.workers:
+        return settings.workers
+    gpus = gpu_count(inherited()) if settings.engine != "canned" and settings.device != "cpu" else 0
+    return gpus or max(1, core_count() // max(1, settings.threads))
 
 
 @contextmanager
