@@ -85,6 +85,11 @@ class Spec:
         """The flag takes no value."""
         return self.parse is _flag
 
+    @property
+    def is_list(self) -> bool:
+        """The value has several words, separated by commas."""
+        return self.parse is _words
+
 
 def _setting(
     env: str,

@@ -69,8 +69,10 @@ def build_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
     module.arguments(parser)
     options = parser.add_argument_group("settings", "flag > environment > .env > default")
     known = specs()
+    # A list may take the words behind it only where no argument of the verb's own could follow them.
+    takes_more = all(action.option_strings for action in parser._actions)
     for name in (*module.SETTINGS, *(n for n in _COMMON if n not in module.SETTINGS)):
-        _add_option(options, name, known[name])
+        _add_option(options, name, known[name], takes_more)
     everywhere = parser.add_argument_group("everywhere")
     everywhere.add_argument("-q", "--quiet", action="store_true", help="results and errors only")
     everywhere.add_argument("-v", "--verbose", action="count", default=0, help="more; twice for everything")
@@ -100,7 +102,22 @@ def _flags(parsed: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(parsed, name, None) for name in specs()}
 
 
-def _add_option(group: argparse._ArgumentGroup, name: str, spec: Spec) -> None:
+class _Gather(argparse.Action):
+    """A list: with commas, with several values, with the option again; all of them together."""
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        _option: str | None = None,
+    ) -> None:
+        given = values if isinstance(values, list) else [values]
+        told: tuple[str, ...] = getattr(namespace, self.dest) or ()
+        setattr(namespace, self.dest, (*told, *(part for parts in given for part in parts)))
+
+
+def _add_option(group: argparse._ArgumentGroup, name: str, spec: Spec, takes_more: bool) -> None:
     if spec.flag is None:
         raise UsageError(f"{spec.env} has no flag")
     text = f"{spec.help} [{spec.env}]".replace("%", "%%")
@@ -116,7 +133,10 @@ def _add_option(group: argparse._ArgumentGroup, name: str, spec: Spec) -> None:
             except ValueError as error:
                 raise argparse.ArgumentTypeError(f"{value!r}: {error}") from error
 
-        group.add_argument(spec.flag, dest=name, type=convert, default=None, metavar=spec.metavar, help=text)
+        how: dict[str, Any] = {"dest": name, "type": convert, "default": None, "metavar": spec.metavar, "help": text}
+        if spec.is_list:
+            how |= {"action": _Gather, "nargs": "+" if takes_more else None}
+        group.add_argument(spec.flag, **how)
 
 
 def _set_up_logging(settings: Settings, verbosity: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +37,9 @@ FILE_LIMIT = 256 << 20
 #: A rewrite takes as long as a few small writes; a transcript that still does not fit then is not being rewritten.
 _ATTEMPTS = 4
 _REWRITE_SECONDS = 0.5
+
+#: Files of one transcript fetched at a time: they are small, so what takes time is the way to the store and back.
+_TOGETHER = 4
 
 #: What another writer at work looks like from here.
 _PASSING = (ContentChanged, ObjectMissing)
@@ -89,13 +93,14 @@ class Collector:
     def _fetch(self, manifest: TranscriptFile | None, wanted: Sequence[TranscriptFile]) -> list[Collected]:
         """Each wanted file with its path on the way, if it is not in place already."""
         listing, digests = self._manifest(manifest)
-        fetched = []
-        for file in wanted:
+
+        def fetch(file: TranscriptFile) -> Collected:
             if listing is not None and file.location == listing.file.location:
-                fetched.append(replace(listing, file=file))
-            else:
-                fetched.append(self._download(file, digests.get(str(file.location))))
-        return fetched
+                return replace(listing, file=file)
+            return self._download(file, digests.get(str(file.location)))
+
+        with ThreadPoolExecutor(_TOGETHER, thread_name_prefix="lfk-collect") as pool:
+            return list(pool.map(fetch, wanted))
 
     def _manifest(self, file: TranscriptFile | None) -> tuple[Collected | None, Mapping[str, str]]:
         """The manifest on its way, and the sha256 of each location that it lists."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import stat
 import tempfile
@@ -29,14 +30,14 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 class Mirror:
     """A context manager; what was not placed when it ends is gone, what was placed is on the disk.
 
-    Files may be placed by one thread while another flushes.
+    Files may be placed by one thread while another flushes; others may ask for temporaries and digests meanwhile.
     """
 
     def __init__(self, folder: Path) -> None:
         """``folder`` is created when the context is entered."""
         self.folder = folder.expanduser().absolute()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        self._count = 0
+        self._names = itertools.count()
         self._lock = threading.Lock()
         #: Placed, and perhaps not on the disk yet.
         self._fresh: list[str] = []
@@ -62,8 +63,7 @@ class Mirror:
 
     def temporary(self) -> Path:
         """A path for a new file on its way."""
-        self._count += 1
-        return self._on_their_way() / str(self._count)
+        return self._on_their_way() / str(next(self._names))
 
     def forget_temporaries(self) -> None:
         """Remove the files that were on their way and were not placed."""

@@ -75,6 +75,14 @@ def test_the_store_alone_is_read(shared: Lfk) -> None:
     assert [one["format"] for one in links] == ["srt", "srt"]
 
 
+@pytest.mark.parametrize(
+    "formats", [("txt,srt",), ("txt", "srt"), ("txt", "--format", "srt"), ("txt", "--format=srt")], ids=" ".join
+)
+def test_formats_may_be_named_as_one_likes(shared: Lfk, formats: tuple[str, ...]) -> None:
+    links = expect_ok(shared("transcripts", "--links", "--json", "--format", *formats)).of("link")
+    assert {one["format"] for one in links} == {"txt", "srt"}
+
+
 def test_texts_alone_are_printed_where_formats_are_named(shared: Lfk) -> None:
     done = expect_ok(shared("transcripts", "--format", "txt"))
     assert done.out.startswith("TRANSCRIPT OF file talk 0")
