@@ -1,21 +1,24 @@
 """Times for words: WhisperX's forced alignment, segment by segment.
 
-A segment that cannot be aligned keeps its text and costs no other segment its times. Weights are loaded as
-safetensors from a folder and nothing else: no code, no pickle, no download.
+A segment that cannot be aligned keeps its text and costs no other segment its times. Weights are loaded as plain
+tensors from a folder and nothing else: no code, no download.
 """
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import nltk
 import torch
+import torchaudio
 from transformers import Wav2Vec2ForCTC, Wav2Vec2Processor
 from whisperx import alignment
 from whisperx.utils import PUNKT_LANGUAGES
 
 from lfk.core.errors import EngineOutOfMemory, ModelInvalid, ModelMissing
+from lfk.core.model_manifest import Form
 from lfk.core.transcript import Segment, Word
 from lfk.engine.device import Device
 from lfk.engine.models.base import Weights
@@ -37,11 +40,18 @@ class Aligner:
         """
         self.weights = weights
         self._device = device
+        of_torchaudio = weights.form is Form.TORCHAUDIO
         try:
-            load: Any = Wav2Vec2Processor.from_pretrained
-            processor = load(str(weights.path), local_files_only=True)
-            model = Wav2Vec2ForCTC.from_pretrained(str(weights.path), local_files_only=True, use_safetensors=True)
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+            model, letters = _of_torchaudio(weights, language) if of_torchaudio else _of_transformers(weights)
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            RuntimeError,
+            TypeError,
+            AttributeError,
+            pickle.UnpicklingError,
+        ) as error:
             raise ModelInvalid(f"{weights.name} cannot be loaded: {type(error).__name__}") from error
         try:
             nltk.data.find(f"tokenizers/punkt_tab/{PUNKT_LANGUAGES.get(language, 'english')}/")
@@ -49,11 +59,10 @@ class Aligner:
             # whisperx would try to download it.
             raise ModelMissing("the data that sentences are split with is missing", hint="reinstall lfk") from error
         self._model = model.to(device.name).eval()
-        vocabulary = processor.tokenizer.get_vocab()
         self._about = {
             "language": language,
-            "dictionary": {letter.lower(): code for letter, code in vocabulary.items()},
-            "type": "huggingface",
+            "dictionary": {letter.lower(): code for letter, code in letters.items()},
+            "type": "torchaudio" if of_torchaudio else "huggingface",
         }
 
     def align(self, samples: Samples, segments: Sequence[Segment], progress: Progress) -> tuple[list[Segment], int]:
@@ -111,3 +120,21 @@ def _word(found: Mapping[str, Any], duration: float) -> Word:
 def _number(value: Any, otherwise: float) -> float:
     """``value`` unless it is missing or not a number."""
     return otherwise if value is None or value != value else float(value)
+
+
+def _of_transformers(weights: Weights) -> tuple[Any, Mapping[str, int]]:
+    """The network and the codes of its letters."""
+    load: Any = Wav2Vec2Processor.from_pretrained
+    processor = load(str(weights.path), local_files_only=True)
+    model = Wav2Vec2ForCTC.from_pretrained(str(weights.path), local_files_only=True, use_safetensors=True)
+    return model, processor.tokenizer.get_vocab()
+
+
+def _of_torchaudio(weights: Weights, language: str) -> tuple[Any, Mapping[str, int]]:
+    """As :func:`_of_transformers`, for the networks of torchaudio that whisperx names for some languages."""
+    bundle = getattr(torchaudio.pipelines, alignment.DEFAULT_ALIGN_MODELS_TORCH[language])
+    if weights.file.name != bundle._path:
+        # Of another name, torchaudio would go and download its own.
+        raise ValueError(weights.file.name)
+    model = bundle.get_model(dl_kwargs={"model_dir": str(weights.path), "weights_only": True, "map_location": "cpu"})
+    return model, {letter: code for code, letter in enumerate(bundle.get_labels())}

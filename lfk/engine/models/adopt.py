@@ -70,7 +70,7 @@ def adopt(library: ModelLibrary, name: str, path: Path) -> Weights:
     own = library.folder.path(name)
     in_place = own.exists() and path.resolve() == own.resolve()
     with library.folder.staging() as stage:
-        for file in _chosen(form, path, name):
+        for file in _chosen(entry, form, path):
             target = stage / file
             target.parent.mkdir(exist_ok=True)
             _copy(path / file, target, link=in_place)
@@ -154,14 +154,18 @@ def _form(entry: Entry, path: Path) -> Form:
     return entry.sources[0].form
 
 
-def _chosen(form: Form, path: Path, name: str) -> list[str]:
+def _chosen(entry: Entry, form: Form, path: Path) -> list[str]:
     """The files that belong to a model of that form; others stay where they are."""
+    name, patterns = entry.name, FILES[form]
+    if form is Form.TORCHAUDIO:
+        # torchaudio knows its weights by the name of their file.
+        patterns = tuple(file for source in entry.sources if source.form is form for file in source.files)
     files = [file for file in _files(path) if form is Form.PIPELINE or "/" not in file]
-    chosen = [file for file in files if any(Path(file).match(pattern) for pattern in FILES[form])]
+    chosen = [file for file in files if any(Path(file).match(pattern) for pattern in patterns)]
     if form is Form.WAV2VEC2 and "model.safetensors" in chosen and "pytorch_model.bin" in chosen:
         chosen.remove("pytorch_model.bin")
     if not chosen:
-        raise ModelInvalid(f"{name}: {path} holds none of {', '.join(FILES[form])}")
+        raise ModelInvalid(f"{name}: {path} holds none of {', '.join(patterns) or 'the known files'}")
     for file in chosen:
         try:
             check_file_name(file)
