@@ -73,7 +73,7 @@ def test_the_aligner_that_travels_with_lfk_is_the_one_that_the_manifest_pins(man
         for path in folder.iterdir()
         if path.suffix != ".md"
     }
-    assert found == dict(source.files), "models/aligner-en was trained anew: write these pins into models/manifest.json"
+    assert found == dict(source.files), "models/aligner-en has changed: run `python -m training.pin`"
 
 
 def test_notice_gathers_licence_and_credits_of_every_model(manifest: Manifest) -> None:
