@@ -221,6 +221,16 @@ def test_replaced_when_it_holds_too_much(tmp_path: Path) -> None:
         assert one.run(task(tmp_path)).provenance["pid"] != first
 
 
+def test_an_engine_gives_back_what_it_can_while_it_waits(tmp_path: Path) -> None:
+    rests = tmp_path / "rests"
+    rests.touch()
+    with engine(rests=str(rests)) as made:
+        until(lambda: rests.read_text().count("after 0") > 2)
+        made.run(task(tmp_path))
+        until(lambda: rests.read_text().count("after 1") > 2)
+        made.run(task(tmp_path))
+
+
 def test_closing_ends_a_task_at_once(tmp_path: Path) -> None:
     with engine() as one:
         closer = threading.Timer(0.3, one.close)

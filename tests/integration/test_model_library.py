@@ -353,6 +353,36 @@ def test_a_memory_that_cannot_be_read_is_forgotten(tmp_path: Path, content: byte
     assert len(HashMemory(tmp_path / "hashes.json").sha256(tmp_path / "model.bin")) == 64
 
 
+def test_a_hub_stocks_what_other_stages_need_before_jobs_come(tmp_path: Path) -> None:
+    known = manifest(alignment__de=[hub_source(WHISPER)], whisper__base=[hub_source(WHISPER)])
+    store, now = MemoryStore(), [0.0]
+
+    def hold(name: str, files: Mapping[str, bytes]) -> None:
+        lay_in_store(store, name, files)
+        held = StoredModels(store, ROOT).lock() | {name: locked(WHISPER)}
+        store.put(ROOT.join("lock.json"), render_lock(held).encode(), content_type="application/json")
+
+    folder = ModelsFolder(tmp_path / "models")
+    library = ModelLibrary(known, folder, HashMemory(), store=StoredModels(store, ROOT), clock=lambda: now[0])
+    library.stock()
+    hold("alignment/de", WHISPER)
+    hold("whisper/base", WHISPER)
+    library.stock()
+    assert not folder.holds("alignment/de"), "the store was asked a moment ago"
+    now[0] += 61
+    library.stock()
+    assert folder.holds("alignment/de")
+    assert not folder.holds("whisper/base"), "the job that needs it fetches it"
+
+
+def test_what_cannot_be_stocked_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(method: str, location: Location) -> None:
+        raise Unreachable("no route")
+
+    library(tmp_path, None, MemoryStore(on_call=fail)).stock()
+    assert "no route" in caplog.text
+
+
 def test_survey_says_where_everything_is(tmp_path: Path) -> None:
     store = MemoryStore()
     push(store, tmp_path / "a")
