@@ -35,7 +35,7 @@ FILES: Mapping[Form, tuple[str, ...]] = {
 _CHECKPOINTS = (".bin", ".ckpt", ".pt", ".safetensors")
 _OTHER_PIPELINE = (
     "only a pipeline whose models lie beside it is taken: `lfk models pull diarisation` fetches pyannote's; "
-    "without one, segmentation and embedding do the work"
+    "lfk's own diariser needs none"
 )
 _WHOLE = "copy the model whole, or fetch it with `lfk models pull`"
 
