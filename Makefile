@@ -15,10 +15,10 @@ LAYER = $(if $(wildcard .venv/.dev-installed),dev,demo)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv venv-demo test test-unit check format lock services wheel clean
+.PHONY: help demo venv venv-demo test test-unit check format lock services train-aligner wheel clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: venv-demo ## the whole pipeline on bundled speech; ARGS="talk.mp4" for a file of yours
 	$(BIN)/lfk demo $(ARGS)
@@ -59,6 +59,10 @@ lock: venv ## compile requirements/*.txt anew; UPGRADE=--upgrade takes newer ver
 
 services: venv ## fetch or build the servers that tests start, where no Docker engine serves them
 	$(PY) -m tests.services
+
+train-aligner: venv ## train models/aligner-en anew: about 40 minutes; needs Debian's libflite1 and libespeak-ng1
+	$(BIN)/uv pip install --quiet --python $(PY) "pocketsphinx>=5,<6"
+	nice -n 19 $(PY) -m training.aligner --out models/aligner-en
 
 wheel: venv ## build the wheel into dist/
 	$(BIN)/uv build --wheel --no-build-isolation --offline -o dist
