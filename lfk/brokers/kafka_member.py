@@ -36,6 +36,9 @@ _REQUEST_SECONDS = 15.0
 #: While a group shares its partitions out, its coordinator answers no question, and this thread has to poll for it to
 #: get done: so a look at the progress gives up soon and is taken again.
 _LOOK_SECONDS = 5.0
+#: A killed hub's transaction times out after 10 s, and brokers look for such every 10 s; outages take longer. Under
+#: `max.poll.interval.ms` (300 s), after which the group would give this member up.
+_TAKE_OVER_SECONDS = 240.0
 #: One attempt at committing a transaction; under the broker's `transaction.timeout.ms` (10 s, see kafka.py).
 _COMMIT_SECONDS = 5.0
 #: How often a commit without an answer is asked for again before the producer is replaced.
@@ -126,12 +129,27 @@ class KafkaMember:
         if self._closing:
             # librdkafka may hand out what was just granted while it leaves; nobody is there to take it.
             return
-        starts = self._listener.assigned(self.committed([Partition(tp.topic, tp.partition) for tp in added]))
+        starts = self._listener.assigned(self._standing([Partition(tp.topic, tp.partition) for tp in added]))
         for tp in added:
             start = starts.get(Partition(tp.topic, tp.partition))
             tp.offset = OFFSET_BEGINNING if start is None else start
         consumer.incremental_assign(added)
         self._known.update(Partition(tp.topic, tp.partition) for tp in added)
+
+    def _standing(self, partitions: Sequence[Partition]) -> Mapping[Partition, Progress | None]:
+        """What is committed of partitions that are being taken over, waited for through short outages.
+
+        A hub that was killed amid a transaction leaves offsets unstable until the broker has aborted it, and nothing
+        may start before they are known.
+        """
+        deadline = time.monotonic() + _TAKE_OVER_SECONDS
+        while True:
+            try:
+                return self.committed(partitions)
+            except BrokerUnreachable as error:
+                if time.monotonic() > deadline:
+                    raise
+                log.info("taking over partitions waits: %s", error)
 
     def _on_revoke(self, consumer: Consumer, gone: list[TopicPartition]) -> None:
         self._let_go(consumer, gone, lost=False)

@@ -84,6 +84,7 @@ def test_hubs_killed_at_random(lfk: Lfk, minio: S3Server, minio_bucket: str, see
         deadline = time.monotonic() + 150
         while finished(lfk) < JOBS:
             assert time.monotonic() < deadline, "some references are never answered"
+            assert all(hub.poll() is None for hub in hubs), "a hub has ended by itself"
             time.sleep(1.0)
     finally:
         stop(hubs)
