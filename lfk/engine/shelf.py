@@ -5,7 +5,6 @@ One shelf per engine, used by one thread at a time. What is loaded is counted by
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import logging
 import time
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lfk.core.errors import LfkError
 from lfk.engine.device import choose_device
+from lfk.engine.memory import give_back
 from lfk.engine.model_cache import ModelCache
 from lfk.engine.models.base import Weights
 from lfk.engine.models.library import open_library
@@ -153,10 +153,7 @@ class Shelf:
     def _unloaded(self, key: Hashable) -> None:
         log.info("unloaded %s", key)
         gc.collect()
-        # glibc keeps freed memory for itself; other C libraries have no such call, and less need of it.
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
+        give_back()
         if self.device.kind == "cuda":
             import torch
 

@@ -57,7 +57,6 @@ def transcribe(work: Work, _nothing: Transcript) -> Transcript:
     recogniser.check(work.options)
     samples = work.audio.samples
     found = work.models.detector().regions(samples, lambda part: work.progress(part * _DETECTION_PART))
-    work.audio.release()
     blank = Transcript(_given_language(work.options), work.audio.duration, warnings=work.audio.warnings)
     if not found:
         return blank
@@ -82,7 +81,6 @@ def transcribe(work: Work, _nothing: Transcript) -> Transcript:
     segments = recogniser.recognise(
         samples, spoken, work.options, lambda part: work.progress(_DETECTION_PART + part * (1 - _DETECTION_PART))
     )
-    work.audio.release()
     return _spoken_in(blank, segments, spoken, work.audio.duration).with_warnings(*warnings)
 
 
@@ -106,7 +104,6 @@ def align(work: Work, transcript: Transcript) -> Transcript:
             if failed:
                 warnings[f"{failed} of {len(segments)} segments ({language}) could not be aligned"] = None
         done += len(segments)
-        work.audio.release()
     if made_by:
         work.made_by["aligner"] = "+".join(made_by)
     return replace(transcript, segments=tuple(aligned)).with_warnings(*warnings)
@@ -124,7 +121,6 @@ def diarise(work: Work, transcript: Transcript) -> Transcript:
         max_speakers=options.get("max_speakers"),
         progress=work.progress,
     )
-    work.audio.release()
     segments = []
     for segment in transcript.segments:
         whole = assign_speakers([Word(segment.text, segment.start, segment.end)], turns)[0].speaker
