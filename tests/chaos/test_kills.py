@@ -98,7 +98,9 @@ def test_hubs_killed_at_random(lfk: Lfk, minio: S3Server, minio_bucket: str, see
 def test_a_hub_told_to_stop_hands_its_work_back(lfk: Lfk, minio: S3Server, minio_bucket: str) -> None:
     lfk.environ = {**lfk.environ, "LFK_CANNED_SECONDS": "60"}
     hub = lfk.start("hub", "--workers", "2", "--json")
-    time.sleep(8.0)
+    deadline = time.monotonic() + 60
+    while not any(one["jobs"] for one in expect_ok(lfk("status", "--json")).of("status")[0]["hubs"]):
+        assert time.monotonic() < deadline, "the hub begins nothing"
     began = time.monotonic()
     stop([hub])
     assert time.monotonic() - began < 15
