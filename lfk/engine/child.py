@@ -81,8 +81,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--answers", required=True, type=int, help="file descriptor to write")
     arguments = parser.parse_args(argv)
     _die_with(arguments.parent)
-    # The terminal's interrupt is the parent's to decide about.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A terminal's interrupt and a supervisor's stop, which go to every process of a service, are the parent's to
+    # decide about: it lets a job finish, or kills.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     faulthandler.enable()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     answers = Answers(arguments.answers)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import queue
 import selectors
@@ -41,6 +42,7 @@ _READ_BYTES = 1 << 16
 _SEND_SECONDS = 30.0
 #: Processes die at once when killed, except in the middle of a device's or disk's work.
 _REAP_SECONDS = 10.0
+_FAMILY_SECONDS = 5.0
 #: Folder that holds the package: the child finds lfk there, and nothing that lies about where the hub was started.
 _HOME = Path(__file__).resolve().parents[2]
 
@@ -87,6 +89,8 @@ class ChildProcess:
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._dumping = False
+        self._family: list[psutil.Process] = []
+        self._family_seen = -math.inf
         self._kill_lock = threading.Lock()
         self._returncode: int | None = None
         self._reader = threading.Thread(target=self._read, name=f"lfk-engine-{self._process.pid}", daemon=True)
@@ -142,13 +146,22 @@ class ChildProcess:
         """Bytes that the child and its children hold and that the system could not take back: mapped files count
         for nothing, as far as the platform tells them apart."""
         total = 0
-        with contextlib.suppress(psutil.Error):
-            root = psutil.Process(self.pid)
-            for process in (root, *root.children(recursive=True)):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    usage = process.memory_info()
-                    total += usage.rss - getattr(usage, "shared", 0)
+        for process in self._relatives():
+            with contextlib.suppress(psutil.Error):
+                usage = process.memory_info()
+                total += usage.rss - getattr(usage, "shared", 0)
         return total
+
+    def _relatives(self) -> list[psutil.Process]:
+        """The child and its children. Finding those means looking at every process of the machine, so it is done now
+        and then; an engine that has any is rare."""
+        now = time.monotonic()
+        if now - self._family_seen >= _FAMILY_SECONDS:
+            self._family_seen = now
+            with contextlib.suppress(psutil.Error):
+                root = psutil.Process(self.pid)
+                self._family = [root, *root.children(recursive=True)]
+        return self._family
 
     def kill(self) -> int:
         """End the child and everything it has started; returns its exit status, negative for a signal.

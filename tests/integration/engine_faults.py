@@ -72,6 +72,9 @@ class FaultyEngine:
     def _hang(self) -> None:
         time.sleep(3600)
 
+    def _dawdle(self) -> None:
+        time.sleep(1.0)
+
     def _stop(self) -> None:
         """Not even able to answer a signal that asks politely."""
         os.kill(os.getpid(), signal.SIGSTOP)

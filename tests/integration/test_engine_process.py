@@ -255,6 +255,23 @@ def test_a_machine_without_an_engine_says_so(tmp_path: Path, config: dict[str, A
         one.run(task(tmp_path))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_of_the_whole_service_is_the_parents_to_decide(tmp_path: Path, number: int) -> None:
+    """The child goes on with its task until the parent has done with it."""
+    begun = threading.Event()
+
+    def interrupt() -> None:
+        begun.wait(20.0)
+        os.kill(one.pid, number)
+
+    with engine() as one:
+        meddler = threading.Thread(target=interrupt)
+        meddler.start()
+        outcome = one.run(task(tmp_path, "dawdle"), lambda *_news: begun.set())
+        meddler.join()
+        assert one.run(task(tmp_path)).provenance["pid"] == outcome.provenance["pid"]
+
+
 def test_a_child_that_died_idle_costs_the_next_task_nothing(tmp_path: Path) -> None:
     with engine() as one:
         first = one.run(task(tmp_path)).provenance["pid"]
