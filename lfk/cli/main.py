@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import signal
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,6 +43,19 @@ _COMMON = ("store", "bootstrap", "json")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _dispatch(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone (`lfk … | head`). What is still buffered goes nowhere, or it would fail again at exit.
+        # The signal stays ignored: a hub must survive an engine that closes its pipe.
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return ExitCode.INTERRUPTED
+    return code
+
+
+def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_help())
         return ExitCode.OK if argv else ExitCode.USAGE
@@ -53,8 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         print(f"error: there is no command {verb!r} - see `lfk --help`", file=sys.stderr)
         return ExitCode.USAGE
-    # A reader that has gone (`lfk … | head`) ends the command as it does any other.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     return _run(verb, argv[1:])
 
 

@@ -24,4 +24,4 @@ class RetryPolicy:
         if begun >= self.attempts:
             return None
         wait = min(MAX_WAIT_SECONDS, self.backoff * self.factor ** max(0, begun - 1))
-        return wait * (1 - _JITTER + 2 * _JITTER * random())
+        return min(MAX_WAIT_SECONDS, wait * (1 - _JITTER + 2 * _JITTER * random()))

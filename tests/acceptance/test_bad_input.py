@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,14 @@ def test_no_such_command() -> None:
     done = Lfk(Path.cwd())("sing")
     assert done.code == 2
     assert "sing" in done.err
+
+
+def test_a_reader_that_has_gone(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m lfk doctor -v | head -1"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
 
 
 def test_a_setting_that_cannot_be_used(tmp_path: Path) -> None:
