@@ -81,11 +81,11 @@ def by_lfk(chosen: Sequence[Clip]) -> dict[str, str]:
         files = [Path(folder) / f"{clip.name}.wav" for clip in chosen]
         for path, clip in zip(files, chosen, strict=True):
             write_wav(path, clip.samples)
-        store = Path(folder) / "store"
-        command = [sys.executable, "-m", "lfk", "demo", "--dir", str(store), "--approach", "simple", "--model", MODEL]
+        made = Path(folder) / "demo"
+        command = [sys.executable, "-m", "lfk", "demo", "--dir", str(made), "--approach", "simple", "--model", MODEL]
         subprocess.run([*command, *map(str, files)], check=True, timeout=SECONDS_PER_CLIP * len(files))
         heard = {}
-        for path in (store / "transcripts").rglob("*.json"):
+        for path in made.glob("**/transcripts/**/*.json"):
             content = json.loads(path.read_text(encoding="utf-8"))
             # A transcript is named after the whole name of its audio: x.wav.json.
             heard[path.name.partition(".")[0]] = " ".join(segment["text"] for segment in content["segments"])
