@@ -18,6 +18,7 @@ from types import ModuleType
 
 from lfk.cli.main import VERBS, build_parser
 from lfk.core.errors import ExitCode, LfkError
+from lfk.core.options import OPTIONS
 from lfk.environment import KAFKA_PREFIX
 from lfk.settings import Settings, Spec, specs, value_text
 
@@ -46,6 +47,7 @@ def documents() -> Mapping[str, str]:
         "docs/reference/settings.md": settings_page(),
         "docs/reference/commands.md": commands_page(),
         "docs/reference/errors.md": errors_page(),
+        "docs/reference/options.md": options_page(),
     }
 
 
@@ -120,6 +122,30 @@ def errors_page() -> str:
     for error in _below(LfkError):
         about = inspect.cleandoc(error.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
         lines.append(_row(f"`{error.code}`", error.kind.value, str(int(ExitCode(error.exit_code))), about, error.hint))
+    return "\n".join(lines) + "\n"
+
+
+def options_page() -> str:
+    """docs/reference/options.md"""
+    lines = [
+        "# Job options",
+        "",
+        "What a single job may ask for: `--option k=v` (LFK_OPTIONS) of the commands that send references, or `options` in",
+        "a reference. Rendering options change how a result is written, never the work; the others are part of the work's",
+        "identity, except for those that change speed alone.",
+        "",
+        _row("option", "meaning", "default", "changes"),
+        "|---|---|---|---|",
+    ]
+    for option in OPTIONS.values():
+        default = "" if option.default is None else str(option.default)
+        lines.append(_row(f"`{option.name}`", option.help, default, option.affects))
+    lines += [
+        "",
+        "`language=multi` decides the language anew for each speech region and aligns each with its own language's aligner.",
+        "It needs a multilingual Whisper model and those aligners: `lfk models pull`. Offline only English is at hand, so this",
+        "path is tested with stand-in models; see [models](../models.md).",
+    ]
     return "\n".join(lines) + "\n"
 
 

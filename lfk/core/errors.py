@@ -180,7 +180,7 @@ class InvalidOption(RejectedReference):
     """An option of a job that is unknown or out of its limits."""
 
     code = "invalid_option"
-    hint = "see the reference of job options in the README"
+    hint = "see docs/reference/options.md for the options and their limits"
 
 
 class StoreError(LfkError):
