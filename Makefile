@@ -7,7 +7,7 @@ ARGS ?=
 
 BIN := .venv/bin
 PY := $(BIN)/python
-SOURCES := lfk tests bench training
+SOURCES := lfk tests bench training docs
 LOCKED := requirements/installer.txt requirements/install pyproject.toml
 # Once the development tools are in, they stay in: `make demo` then refreshes that layer and takes nothing away.
 LAYER = $(if $(wildcard .venv/.dev-installed),dev,demo)

@@ -130,9 +130,9 @@ def options_page() -> str:
     lines = [
         "# Job options",
         "",
-        "What a single job may ask for: `--option k=v` (LFK_OPTIONS) of the commands that send references, or `options` in",
-        "a reference. Rendering options change how a result is written, never the work; the others are part of the work's",
-        "identity, except for those that change speed alone.",
+        "What a single job may ask for: `--option k=v` (LFK_OPTIONS) of the commands that send references, or",
+        "`options` in a reference. Rendering options change how a result is written, never the work; the others are",
+        "part of the work's identity, except for those that change speed alone.",
         "",
         _row("option", "meaning", "default", "changes"),
         "|---|---|---|---|",
@@ -142,9 +142,9 @@ def options_page() -> str:
         lines.append(_row(f"`{option.name}`", option.help, default, option.affects))
     lines += [
         "",
-        "`language=multi` decides the language anew for each speech region and aligns each with its own language's aligner.",
-        "It needs a multilingual Whisper model and those aligners: `lfk models pull`. Offline only English is at hand, so this",
-        "path is tested with stand-in models; see [models](../models.md).",
+        "`language=multi` decides the language anew for each speech region and aligns each with the aligner of its own",
+        "language. It needs a multilingual Whisper model and those aligners: `lfk models pull`. Offline only English is",
+        "at hand, so this path is tested with stand-in models; see [models](../models.md).",
     ]
     return "\n".join(lines) + "\n"
 
