@@ -143,8 +143,8 @@ def options_page() -> str:
     lines += [
         "",
         "`language=multi` decides the language anew for each speech region and aligns each with the aligner of its own",
-        "language. It needs a multilingual Whisper model and those aligners: `lfk models pull`. Offline only English is",
-        "at hand, so this path is tested with stand-in models; see [models](../models.md).",
+        "language. It needs a multilingual Whisper model and those aligners: `lfk models pull`. Offline only English",
+        "is at hand, so this path is tested with stand-in models; see [models](../models.md).",
     ]
     return "\n".join(lines) + "\n"
 
