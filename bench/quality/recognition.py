@@ -9,6 +9,7 @@ Texts are compared after Whisper's own English normaliser, which spells numbers 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import subprocess
 import sys
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.quality import alignment_clips, conversations
-from bench.quality.voices import write_wav
+from bench.quality.voices import read_wav, write_wav
 
 MODEL = "tiny.en"
 BATCH_SIZE = 8
@@ -56,10 +57,11 @@ def clips() -> Iterator[Clip]:
                 announcements += 1
                 if announcements % EVERY_ANNOUNCEMENT:
                     continue
-            yield Clip(_file_name(clip.name), clip.group, clip.sound(), " ".join(clip.words))
+            yield Clip(_file_name(clip.name), clip.group, _as_in_a_file(clip.sound()), " ".join(clip.words))
     for plan in conversations.plans("test")[:COMPOSED]:
         made = conversations.compose(plan)
-        yield Clip(made.name, "composed", made.samples, " ".join(said.text for said in made.utterances))
+        text = " ".join(said.text for said in made.utterances)
+        yield Clip(made.name, "composed", _as_in_a_file(made.samples), text)
 
 
 def by_whisperx(chosen: Sequence[Clip]) -> dict[str, str]:
@@ -128,6 +130,13 @@ def _difference(ours: Sequence[tuple[int, int]], theirs: Sequence[tuple[int, int
     drawn = np.random.default_rng(BOOTSTRAP_SEED).integers(len(words), size=(BOOTSTRAP_ROUNDS, len(words)))
     rates = wrong[drawn].sum(axis=1) / words[drawn].sum(axis=1)
     return [round(100 * float(rate), 2) for rate in np.quantile(rates, (0.025, 0.975))]
+
+
+def _as_in_a_file(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rounded to 16 bits, so that both systems hear the same: the rounding alone changes what a small model hears."""
+    with io.BytesIO() as file:
+        write_wav(file, samples)
+        return read_wav(file.getvalue())
 
 
 def _file_name(name: str) -> str:

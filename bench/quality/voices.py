@@ -121,9 +121,9 @@ def read_wav(data: bytes) -> np.ndarray:
     return _resample(samples, Fraction(SAMPLE_RATE, rate))
 
 
-def write_wav(path: Path, samples: np.ndarray) -> None:
+def write_wav(target: Path | io.BytesIO, samples: np.ndarray) -> None:
     """Write float samples as mono 16-bit PCM at 16 kHz."""
-    with wave.open(str(path), "wb") as sink:
+    with wave.open(str(target) if isinstance(target, Path) else target, "wb") as sink:
         sink.setnchannels(1)
         sink.setsampwidth(2)
         sink.setframerate(SAMPLE_RATE)
