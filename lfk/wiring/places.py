@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lfk.core.addressing import Roots
 from lfk.core.approaches import KNOWN_MODELS, Catalogue, find_approach, require_approach
-from lfk.core.errors import InvalidLocation, UsageError
+from lfk.core.errors import InvalidLocation, UnknownModel, UsageError
 from lfk.core.location import Location, has_scheme, parse_location
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
@@ -36,10 +36,17 @@ def roots(settings: Settings) -> Roots:
         records=store.join(".lfk").as_prefix(),
         catalogue=catalogue,
         default_approach=require_approach(settings.default_approach),
-        default_model=catalogue.require(settings.default_model),
+        default_model=_default_model(settings, catalogue),
         source_name=_source_name(settings.source),
         allowed=tuple(place(text, "LFK_ALLOWED").as_prefix() for text in settings.allowed),
     )
+
+
+def _default_model(settings: Settings, catalogue: Catalogue) -> str:
+    try:
+        return catalogue.require(settings.default_model)
+    except UnknownModel as error:
+        raise UsageError(f"LFK_DEFAULT_MODEL: {error}", hint="set it to a model that LFK_MODELS lists") from error
 
 
 def open_store(settings: Settings) -> ObjectStore:

@@ -61,6 +61,11 @@ def test_a_setting_that_cannot_be_used(tmp_path: Path) -> None:
     assert "LFK_WORKERS" in one_line(done, 2, "usage")
 
 
+def test_a_default_model_that_is_not_listed(tmp_path: Path) -> None:
+    done = Lfk(tmp_path, LFK_STORE="store", LFK_DEFAULT_MODEL="nonsense")("sync", str(tmp_path), "--dry-run")
+    assert "LFK_DEFAULT_MODEL" in one_line(done, 2, "usage")
+
+
 def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:
     (tmp_path / "recordings").mkdir()
     done = Lfk(tmp_path, LFK_STORE="store", LFK_WORKER="2")("sync", "recordings")
