@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from lfk.core.errors import (
+    BucketMissing,
     ContentChanged,
     ForbiddenLocation,
     InvalidKey,
@@ -64,7 +65,13 @@ class FolderStore:
         parts = self._folder_parts(prefix)
         with folder_border(prefix):
             created = not self._tree.root.exists()
-            self._tree.root.mkdir(parents=True, exist_ok=True)
+            try:
+                self._tree.root.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
+                raise BucketMissing(
+                    f"the folder {self._tree.root} cannot be made: {os.strerror(error.errno or 0)}",
+                    hint="name a folder in LFK_STORE that is there or can be made",
+                ) from error
             try:
                 with self._tree.folder(parts):
                     return created

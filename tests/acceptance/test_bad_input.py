@@ -66,6 +66,16 @@ def test_a_default_model_that_is_not_listed(tmp_path: Path) -> None:
     assert "LFK_DEFAULT_MODEL" in one_line(done, 2, "usage")
 
 
+@pytest.mark.parametrize("where", ["taken", "taken/below"])
+def test_a_store_folder_that_cannot_be_made(tmp_path: Path, where: str) -> None:
+    (tmp_path / "taken").write_bytes(b"kept")
+    (tmp_path / "in").mkdir()
+    tone(tmp_path / "in" / "a.wav", 0.2)
+    done = Lfk(tmp_path, LFK_STORE=where, LFK_ENGINE="canned")("sync", "in")
+    assert "taken" in one_line(done, 2, "bucket_missing")
+    assert (tmp_path / "taken").read_bytes() == b"kept"
+
+
 def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:
     (tmp_path / "recordings").mkdir()
     done = Lfk(tmp_path, LFK_STORE="store", LFK_WORKER="2")("sync", "recordings")
