@@ -57,8 +57,8 @@ class LeftOut:
         """Warn of what was left out, if anything was."""
         if self._count:
             log.warning(
-                "%d names below %s were left out, as lfk cannot address them; one is %s",
-                self._count,
+                "names left out below %s, as lfk cannot address them: %d, one of them %s",
                 self._prefix,
+                self._count,
                 self._example,
             )

@@ -93,7 +93,7 @@ class S3Store:
         self._connection = Connection(endpoint)
         self._lane = Lane(self._connection, is_open=short_way)
         self._conditions = Conditions(conditional, self.stat)
-        self._checksums = Checksums(checksums, trusted=endpoint_url is None)
+        self._checksums = Checksums(checksums)
         self._capabilities: Capabilities | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
@@ -227,7 +227,7 @@ class S3Store:
         if filename is not None:
             asked["ResponseContentDisposition"] = _attachment(filename)
         with s3_border(location):
-            return self._connection.client.generate_presigned_url(
+            return self._connection.link_client.generate_presigned_url(
                 "get_object", Params=asked, ExpiresIn=max(1, min(seconds, MAX_LINK_SECONDS))
             )
 

@@ -36,9 +36,9 @@ def in_header(checksum: int) -> str:
 class Checksums:
     """What one store does with checksums."""
 
-    def __init__(self, mode: str, *, trusted: bool) -> None:
-        """``mode``: auto, when_required (never) or when_supported (always); ``trusted``: auto need not find out."""
-        modes = {"auto": True if trusted else None, "when_required": False, "when_supported": True}
+    def __init__(self, mode: str) -> None:
+        """``mode``: auto, when_required (never) or when_supported (always)."""
+        modes = {"auto": None, "when_required": False, "when_supported": True}
         if mode not in modes:
             raise UsageError(f"LFK_S3_CHECKSUMS: {mode!r} is not one of {', '.join(modes)}")
         #: None while nobody knows.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from botocore.config import Config
 from botocore.credentials import ReadOnlyCredentials
@@ -30,6 +31,8 @@ READ_SECONDS = 30.0
 COMPLETE_SECONDS = 900.0
 #: One repetition for a connection that went stale and one for a busy moment; longer outages are the caller's matter.
 ATTEMPTS = 3
+
+_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,17 +57,26 @@ class Connection:
         self.endpoint = endpoint
         self._lock = threading.RLock()
         self._session: Session | None = None
-        self._clients: dict[float, S3Client] = {}
+        self._clients: dict[tuple[float, int, str], S3Client] = {}
 
     @property
     def client(self) -> S3Client:
         """The general client."""
-        return self._client(READ_SECONDS, ATTEMPTS)
+        return self._client(READ_SECONDS, ATTEMPTS, self.endpoint.addressing)
+
+    @property
+    def link_client(self) -> S3Client:
+        """For presigned links. By default botocore's name AWS's global endpoint, which for a while after a bucket was
+        made redirects to its region, and a signature does not survive that."""
+        host = urlsplit(self.client.meta.endpoint_url).hostname or ""
+        if self.endpoint.addressing == "auto" and host.endswith(_AWS_HOSTS):
+            return self._client(READ_SECONDS, ATTEMPTS, "virtual")
+        return self.client
 
     @property
     def patient_client(self) -> S3Client:
         """For the one request that may take minutes; asks once, as its repetition would find the work done."""
-        return self._client(COMPLETE_SECONDS, 1)
+        return self._client(COMPLETE_SECONDS, 1, self.endpoint.addressing)
 
     @property
     def session(self) -> Session:
@@ -84,15 +96,16 @@ class Connection:
             found = self.session.get_credentials()
             return None if found is None else found.get_frozen_credentials()
 
-    def _client(self, read_seconds: float, attempts: int) -> S3Client:
+    def _client(self, read_seconds: float, attempts: int, addressing: str) -> S3Client:
+        asked = (read_seconds, attempts, addressing)
         with self._lock:
-            client = self._clients.get(read_seconds)
+            client = self._clients.get(asked)
             if client is None:
                 with s3_configuration():
-                    client = self._clients[read_seconds] = self._make(read_seconds, attempts)
+                    client = self._clients[asked] = self._make(*asked)
             return client
 
-    def _make(self, read_seconds: float, attempts: int) -> S3Client:
+    def _make(self, read_seconds: float, attempts: int, addressing: str) -> S3Client:
         endpoint = self.endpoint
         config = Config(
             signature_version="s3v4",
@@ -104,7 +117,7 @@ class Connection:
             # lfk sends checksums of its own where the store takes them, and hashes what it fetches.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            s3={"addressing_style": cast(Any, endpoint.addressing)},
+            s3={"addressing_style": cast(Any, addressing)},
         )
         # Servers that are not AWS's have no regions, but a signature names one.
         region = endpoint.region or ("us-east-1" if endpoint.endpoint_url else None)

@@ -11,18 +11,22 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import threading
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, cast
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
 
 from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
+from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 
 from lfk.stores.s3_connection import CONNECT_SECONDS, READ_SECONDS, Connection
@@ -35,6 +39,7 @@ EMPTY_SHA256 = hashlib.sha256().hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
 #: Refusals in a row after which the lane closes: one may be about a single object, three are about the lane.
 _REFUSALS = 3
+_SCOPE = re.compile(r"Credential=[^,]*/([^/,]+)/s3/aws4_request")
 #: An error answer is a few hundred bytes of XML.
 _ERROR_LIMIT = 64 << 10
 
@@ -93,8 +98,8 @@ class Lane:
         Raises:
             ClientError: the server says that the object is not there (404) or a condition does not hold (412).
         """
-        place = self._place(bucket) if self._refusals < _REFUSALS else None
-        credentials = self._connection.credentials() if place is not None else None
+        credentials = self._connection.credentials() if self._refusals < _REFUSALS else None
+        place = self._place(bucket) if credentials is not None else None
         if place is None or credentials is None:
             return None
         url = place.url + quote(key, safe="/~")
@@ -144,15 +149,28 @@ class Lane:
         return self._places[bucket]
 
     def _locate(self, bucket: str) -> _Place | None:
-        """Where botocore itself would send a request; read off a link that it signs."""
-        key = "k"
-        link = urlsplit(
-            self._connection.client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key})
-        )
-        scope = parse_qs(link.query).get("X-Amz-Credential", [""])[0].split("/")[-4:]
-        if len(scope) != 4 or scope[2:] != ["s3", "aws4_request"]:
+        """Where botocore itself sends requests, read off one that is caught before it leaves."""
+        key = uuid.uuid4().hex
+        caught: list[AWSPreparedRequest] = []
+
+        def catch(request: AWSPreparedRequest, **_event: object) -> AWSResponse | None:
+            if key not in request.url:
+                return None
+            caught.append(request)
+            return AWSResponse(request.url, 200, cast(Any, {}), HTTPResponse(BytesIO(), preload_content=False))
+
+        client = self._connection.client
+        handler = cast(Any, catch)
+        client.meta.events.register("before-send.s3.HeadObject", handler)
+        try:
+            client.head_object(Bucket=bucket, Key=key)
+        finally:
+            client.meta.events.unregister("before-send.s3.HeadObject", handler)
+        request = caught[0]
+        scope = _SCOPE.search(str(request.headers.get("Authorization", "")))
+        if scope is None:
             return None  # directory buckets and others with signatures of their own
-        return _Place(f"{link.scheme}://{link.netloc}{link.path.removesuffix(key)}", scope[1])
+        return _Place(request.url.removesuffix(key), scope.group(1))
 
 
 def _whole(response: AWSResponse, headers: Mapping[str, str], limit: int, *, has_body: bool) -> Answer | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -53,12 +54,13 @@ def refusal(status: int, code: str, message: str = "") -> Reply:
 class ScriptedServer:
     """Answers each request with what ``script`` makes of it; remembers all of them."""
 
-    def __init__(self, script: Callable[[Request], Reply]) -> None:
+    def __init__(self, script: Callable[[Request], Reply], tls: ssl.SSLContext | None) -> None:
         self.requests: list[Request] = []
         self._script = script
         self._end = threading.Event()
+        self._tls = tls
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self._socket.getsockname()[1]}"
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
 
@@ -81,8 +83,14 @@ class ScriptedServer:
             thread.start()
 
     def _answer(self, connection: socket.socket) -> None:
+        connection.settimeout(10)
+        if self._tls is not None:
+            try:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            except OSError:  # a client that does not trust us
+                connection.close()
+                return
         with connection, contextlib.suppress(OSError), connection.makefile("rb") as stream:
-            connection.settimeout(10)
             head = list(iter(lambda: stream.readline().rstrip(b"\r\n"), b""))
             if not head:
                 return
@@ -106,9 +114,9 @@ class ScriptedServer:
 
 
 @contextlib.contextmanager
-def scripted(script: Callable[[Request], Reply]) -> Iterator[ScriptedServer]:
+def scripted(script: Callable[[Request], Reply], tls: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
     """A server for as long as the context lasts."""
-    server = ScriptedServer(script)
+    server = ScriptedServer(script, tls)
     try:
         yield server
     finally:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 import socket
+import ssl
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -313,6 +316,32 @@ def test_no_credentials_means_no_short_way(monkeypatch: pytest.MonkeyPatch, tmp_
     assert server.requests == []
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+@WAYS
+def test_only_trusted_servers_are_spoken_to(short_way: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    asked = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=store"]
+    asked += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(["openssl", "req", "-x509", *asked], check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with scripted(lambda _request: Reply(200, b"hello", ETAG), tls) as server:
+        with pytest.raises(StoreUnreachable) as caught:
+            store_at(server.url, short_way=short_way).read(AT, limit=9)
+        assert "AWS_CA_BUNDLE" in caught.value.hint
+        assert server.requests == []
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+        assert store_at(server.url, short_way=short_way).read(AT, limit=9)[0] == b"hello"
+        assert [is_general(request) for request in server.requests] == [not short_way]
+
+
+@WAYS
+def test_temporary_credentials_carry_their_token(short_way: bool) -> None:
+    with scripted(lambda _request: Reply(200, b"hello", ETAG)) as server:
+        store_at(server.url, short_way=short_way, session_token="the-token").read(AT, limit=9)
+    assert [request.headers["x-amz-security-token"] for request in server.requests] == ["the-token"]
+
+
 # --- hostile listings
 
 
@@ -340,7 +369,7 @@ def test_keys_that_nobody_can_address_are_left_out_and_counted(
         found = list(store_at(server.url, short_way=short_way).list(parse_location("s3://bucket/")))
     assert [info.location.key for info in found] == ["good one+%.wav"]
     assert (found[0].size, found[0].etag) == (3, "e")
-    assert "6 names" in caplog.text
+    assert "address them: 6," in caplog.text
 
 
 @WAYS

@@ -80,4 +80,4 @@ def test_names_that_no_location_holds_are_left_out(caplog: pytest.LogCaptureFixt
     store._objects[hostile] = store._objects[info.location]
     with caplog.at_level(logging.WARNING, "lfk"):
         assert [found.location for found in store.list(ROOT)] == [info.location]
-    assert "1 names" in caplog.text
+    assert "address them: 1," in caplog.text
