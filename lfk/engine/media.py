@@ -12,6 +12,7 @@ short but holds audio is used, with a warning.
 from __future__ import annotations
 
 import mmap
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ import numpy as np
 from av.stream import Disposition
 from numpy.typing import NDArray
 
-from lfk.core.errors import AudioEmpty, AudioTooLong, AudioUndecodable, FileUnreadable, NoAudioTrack
+from lfk.core.errors import AudioEmpty, AudioTooLong, AudioUndecodable, FileUnreadable, NoAudioTrack, ScratchFull
 from lfk.engine.samples import SAMPLE_RATE, Resampler, Samples, mono
 
 #: Demuxers of single files, by FFmpeg's names. Not here, on purpose: hls, dash, concat, sdp, image2, lavfi and all
@@ -45,6 +46,7 @@ _MOST_GAP_SECONDS = 600.0
 #: No speech codec gets by with less (Opus takes about 50 in silence), so a file of this many bytes for each second
 #: that it declares may well be as long as it says, and one with fewer is lying.
 _CREDIBLE_BYTES_PER_SECOND = 50
+_SAMPLE_BYTES = 4
 #: Less than this and 2 % may lack before a file counts as cut short: declared lengths are rounded.
 _LACKING_SECONDS = 1.0
 _LACKING_PART = 0.02
@@ -83,14 +85,16 @@ def decode(path: Path, scratch: Path, max_seconds: float, progress: Progress | N
     Raises:
         AudioEmpty, AudioUndecodable, NoAudioTrack, AudioTooLong: see the module.
         FileUnreadable: not a plain file, or not ours to read.
-        OSError: no room in ``scratch``.
+        ScratchFull, OSError: no room in ``scratch``.
     """
     size = _plain_size(path)
     with _container(path) as container:
         stream = _track(container, path)
         declared = container.duration / av.time_base if container.duration else 0.0
-        if declared > max_seconds and size >= declared * _CREDIBLE_BYTES_PER_SECOND:
-            raise AudioTooLong(_too_long(declared, max_seconds))
+        if size >= declared * _CREDIBLE_BYTES_PER_SECOND:
+            if declared > max_seconds:
+                raise AudioTooLong(_too_long(declared, max_seconds))
+            _check_room(declared, scratch)
         with tempfile.TemporaryFile(dir=scratch, buffering=0) as file:
             decoder = _Decoder(container, stream, file, max_seconds)
             decoder.run(declared, progress)
@@ -138,6 +142,14 @@ def _track(container: Any, path: Path) -> Any:
     if track.codec_context is None:
         raise AudioUndecodable(f"no decoder for the audio track of {path.suffix or 'this file'}")
     return track
+
+
+def _check_room(seconds: float, scratch: Path) -> None:
+    """Before minutes go into decoding what will not fit."""
+    needed = round(seconds * SAMPLE_RATE) * _SAMPLE_BYTES
+    free = shutil.disk_usage(scratch).free
+    if free < needed:
+        raise ScratchFull(f"decoded it takes {needed >> 20} MiB of scratch; there are {free >> 20} MiB")
 
 
 def _too_long(seconds: float, limit: float) -> str:

@@ -10,13 +10,14 @@ import textwrap
 import wave
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
 import numpy as np
 import pytest
 
-from lfk.core.errors import AudioEmpty, AudioTooLong, AudioUndecodable, FileUnreadable, NoAudioTrack
+from lfk.core.errors import AudioEmpty, AudioTooLong, AudioUndecodable, FileUnreadable, NoAudioTrack, ScratchFull
 from lfk.engine.media import Audio, decode
 
 RATE = 16_000
@@ -284,6 +285,13 @@ def test_too_long_by_its_own_account_is_refused_at_once(tmp_path: Path) -> None:
         file.truncate(44 + declared)
     with pytest.raises(AudioTooLong, match=r"20\.0 h"):
         decode(path, tmp_path, 12 * HOUR)
+
+
+def test_a_full_disk_is_told_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=1 << 20))
+    assert decode(wav(tmp_path / "short.wav", tone(10.0)), tmp_path, HOUR).duration == 10.0
+    with pytest.raises(ScratchFull, match="there are 1 MiB"):
+        decode(wav(tmp_path / "long.wav", tone(60.0)), tmp_path, HOUR)
 
 
 def test_a_lie_about_the_length_is_not_believed(tmp_path: Path) -> None:
