@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 
 #: The part of a machine's memory that its engines may fill together, unless LFK_ENGINE_MEMORY says otherwise.
 _MEMORY_FOR_ENGINES = 0.75
+#: What an engine needs to work with a small model, aligner and diariser (measured: 0.6 GiB at rest, 1.1 GiB at most);
+#: more engines than there is memory for would only end each other.
+_LEAST_ENGINE_BYTES = 1_280 << 20
 
 
 def engine_kind(settings: Settings, store: ObjectStore | None = None) -> EngineKind:
@@ -78,13 +81,15 @@ def _fair_share(workers: int) -> int:
 
 
 def worker_count(settings: Settings) -> int:
-    """Engines at a time: as told, one per GPU, or one per core that this process may use."""
-    from lfk.engine.machine import core_count, gpu_count
+    """Engines at a time: as told, one per GPU, or one per core that this process may use and that has memory."""
+    from lfk.engine.machine import core_count, gpu_count, memory_bytes
 
-    if settings.workers:
-        return settings.workers
-    gpus = gpu_count(inherited()) if settings.engine != "canned" and settings.device != "cpu" else 0
-    return gpus or max(1, core_count() // max(1, settings.threads))
+    by_cores = max(1, core_count() // max(1, settings.threads))
+    if settings.workers or settings.engine == "canned":
+        return settings.workers or by_cores
+    if settings.device != "cpu" and (gpus := gpu_count(inherited())):
+        return gpus
+    return max(1, min(by_cores, int(memory_bytes() * _MEMORY_FOR_ENGINES) // _LEAST_ENGINE_BYTES))
 
 
 @contextmanager

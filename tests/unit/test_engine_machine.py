@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lfk.core.errors import EngineOutOfMemory
 from lfk.engine.batches import halving
 from lfk.engine.machine import core_count, gpu_count, memory_bytes
+from lfk.settings import Settings
+from lfk.wiring.hubs import worker_count
 
 
 def test_a_batch_that_fits_is_not_touched() -> None:
@@ -106,3 +109,26 @@ def test_memory_of_a_container(tmp_path: Path, files: dict[str, str], limit: int
     whole = memory_bytes(tmp_path / "none")
     assert whole > 1 << 30
     assert memory_bytes(groups(tmp_path, **files)) == (limit or whole)
+
+
+@pytest.mark.parametrize(
+    ("cores", "gibibytes", "gpus", "asked", "engines"),
+    [
+        (8, 64, 0, {}, 8),
+        (8, 64, 0, {"threads": 4}, 2),
+        (8, 4, 0, {}, 2),
+        (2, 1, 0, {}, 1),
+        (8, 4, 0, {"engine": "canned"}, 8),
+        (8, 4, 0, {"workers": 5}, 5),
+        (64, 256, 2, {}, 2),
+        (64, 256, 2, {"device": "cpu"}, 64),
+        (64, 256, 2, {"workers": 3}, 3),
+    ],
+)
+def test_as_many_engines_as_the_machine_holds(
+    monkeypatch: pytest.MonkeyPatch, cores: int, gibibytes: int, gpus: int, asked: dict[str, Any], engines: int
+) -> None:
+    monkeypatch.setattr("lfk.engine.machine.core_count", lambda: cores)
+    monkeypatch.setattr("lfk.engine.machine.memory_bytes", lambda: gibibytes << 30)
+    monkeypatch.setattr("lfk.engine.machine.gpu_count", lambda _environment: gpus)
+    assert worker_count(Settings(**asked)) == engines
