@@ -58,20 +58,22 @@ def outbox_folder(records: Location) -> Location:
     return Location(records.scheme, records.bucket, f"{records.as_prefix().key}outbox/")
 
 
-def drain(store: ObjectStore, records: Location, publisher: Publisher) -> set[str]:
+def drain(store: ObjectStore, records: Location, publisher: Publisher, unreadable: set[Location]) -> set[str]:
     """Publish everything that waits, oldest first; returns the record keys (audio locations) of what was sent.
 
-    Stops early, without an error, where the broker is full: the rest waits for the next drain.
+    Stops early, without an error, where the broker is full: the rest waits for the next drain. What is no record is
+    left where it is, told of once, and added to ``unreadable``, which is passed over.
     """
     drained: set[str] = set()
     for info in store.list(outbox_folder(records)):
-        if not info.location.key.endswith(".json"):
+        if not info.location.key.endswith(".json") or info.location in unreadable:
             continue
         data, _info = store.read(info.location, limit=_LIMIT)
         try:
             record = _unpack(data)
         except MalformedMessage as error:
             log.error("%s is left alone: %s", info.location, error)
+            unreadable.add(info.location)
             continue
         failure = _send_and_wait(publisher, record)
         if failure is not None:

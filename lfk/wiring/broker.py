@@ -165,13 +165,17 @@ def running_broker(settings: Settings, store: ObjectStore) -> Iterator[Broker]:
         stack.callback(publisher.close)
         sender = ReferenceSender(broker.publisher(), codec(settings), settings.topic_audio, "lfk/reconcile")
         stack.callback(sender.close)
-        known = drain(store, where.records, publisher)
+        unreadable: set[Location] = set()
+        known = drain(store, where.records, publisher, unreadable)
         reconciler = Reconciler(store, where, sender, known)
         reconciler.step()
         log.info("took over %d references from the outbox and %d from the store", len(known), reconciler.sent)
         stop = threading.Event()
         keeper = threading.Thread(
-            target=_keep_fed, args=(store, where, publisher, reconciler, stop), name="lfk-broker-keeper", daemon=True
+            target=_keep_fed,
+            args=(store, where, publisher, reconciler, unreadable, stop),
+            name="lfk-broker-keeper",
+            daemon=True,
         )
         keeper.start()
         stack.callback(keeper.join, _KEEPER_SECONDS)
@@ -180,14 +184,19 @@ def running_broker(settings: Settings, store: ObjectStore) -> Iterator[Broker]:
 
 
 def _keep_fed(
-    store: ObjectStore, where: Roots, publisher: Publisher, reconciler: Reconciler, stop: threading.Event
+    store: ObjectStore,
+    where: Roots,
+    publisher: Publisher,
+    reconciler: Reconciler,
+    unreadable: set[Location],
+    stop: threading.Event,
 ) -> None:
     """Drain the outbox again and again, and go on with the reconcile while there is something left of it."""
     from lfk.roles.outbox import drain
 
     while not stop.wait(_KEEPER_SECONDS):
         try:
-            drain(store, where.records, publisher)
+            drain(store, where.records, publisher, unreadable)
             reconciler.step()
         except LfkError as error:
             log.warning("the outbox is looked at again in %.0f s: %s", _KEEPER_SECONDS, error)

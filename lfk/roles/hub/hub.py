@@ -134,6 +134,8 @@ class Hub:
         self._paused: set[Partition] = set()
         self._settled_at = 0.0
         self._active_at = time.monotonic()
+        #: The group has told which partitions are this hub's; before that nothing says that there is no work.
+        self._joined = False
         self._fatal: LfkError | None = None
         self.summary = Summary()
         self._member = broker.member(plan.group, list(self._lane_of), self)
@@ -168,8 +170,9 @@ class Hub:
             return True
         if self._plan.max_jobs and self.summary.answered >= self._plan.max_jobs:
             return True
-        idle = time.monotonic() - self._active_at
-        return bool(self._plan.exit_when_idle) and not self._holdings.in_hand and idle >= self._plan.exit_when_idle
+        if not self._plan.exit_when_idle or not self._joined or self._holdings.in_hand:
+            return False
+        return time.monotonic() - self._active_at >= self._plan.exit_when_idle
 
     def _turn(self) -> None:
         """One round: read, sort out what threads report, begin, settle, start."""
@@ -221,6 +224,7 @@ class Hub:
     def assigned(self, committed: Mapping[Partition, Progress | None]) -> Mapping[Partition, int | None]:
         """Load each partition's ledger from what the group committed, and start from that very read."""
         self._holdings.load(committed)
+        self._joined = True
         self._active_at = time.monotonic()
         log.info("assigned: %s", _names(committed))
         return {partition: progress.offset if progress else None for partition, progress in committed.items()}
