@@ -12,8 +12,6 @@ import pytest
 
 from lfk.brokers.base import Delivered, Partition
 from lfk.brokers.codec import JsonCodec
-from lfk.core.addressing import Roots
-from lfk.core.approaches import APPROACHES, Catalogue
 from lfk.core.errors import (
     AudioEmpty,
     AudioTooLarge,
@@ -34,15 +32,8 @@ from lfk.roles.hub.job import Job, JobRunner, Limits, failure_location
 from lfk.roles.hub.scratch import Scratch
 from lfk.roles.results import Results
 from lfk.stores.memory import MemoryStore
+from tests.roles.roots import ROOTS
 
-ROOTS = Roots(
-    audio=parse_location("s3://bucket/audio/"),
-    transcripts=parse_location("s3://bucket/transcripts/"),
-    records=parse_location("s3://bucket/.lfk/"),
-    catalogue=Catalogue(),
-    default_approach=APPROACHES["simple"],
-    default_model="tiny",
-)
 FORMATS = ("txt", "srt", "vtt", "json")
 
 
