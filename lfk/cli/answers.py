@@ -6,7 +6,7 @@ from lfk.cli.console import Console
 from lfk.core.messages import Announcement
 from lfk.core.printable import printable
 from lfk.core.timecode import clock
-from lfk.roles.hub.hub import Summary
+from lfk.roles.hub.plan import Summary
 
 #: Longer than any line here; what is longer is not worth a look.
 _LINE = 10_000

@@ -104,8 +104,9 @@ def open_hub(
     from lfk.engine.pool import EnginePool
     from lfk.roles.heartbeat import Heartbeat
     from lfk.roles.hub.answers import Topics, failure_record
-    from lfk.roles.hub.hub import Hub, HubPlan
+    from lfk.roles.hub.hub import Hub
     from lfk.roles.hub.job import JobRunner, Limits, failure_location
+    from lfk.roles.hub.plan import HubPlan
     from lfk.roles.hub.scratch import Scratch
     from lfk.roles.hub.threads import JobThreads
     from lfk.roles.results import Results

@@ -21,16 +21,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 
 from lfk.brokers.base import Broker, Delivered, Partition, Progress
 from lfk.brokers.codec import Codec
 from lfk.core.admission import Admission
 from lfk.core.errors import AttemptsExhausted, Kind, LfkError
 from lfk.core.messages import Announcement
-from lfk.core.retry import RetryPolicy
 from lfk.roles.hub.answers import (
-    Topics,
     announcement_record,
     dead_letter,
     failed_announcement,
@@ -39,6 +36,7 @@ from lfk.roles.hub.answers import (
 )
 from lfk.roles.hub.holdings import Answer, Holdings
 from lfk.roles.hub.job import Job
+from lfk.roles.hub.plan import HubPlan, Summary
 from lfk.roles.hub.threads import Begin, Ended, JobThreads, Recorded
 
 log = logging.getLogger(__name__)
@@ -55,42 +53,6 @@ _DUE_LIMIT = 500
 _LAST_SETTLEMENTS = 3
 #: How long a job whose store is out of order waits before it looks again.
 _OUTAGE_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class HubPlan:
-    """What a hub is told once."""
-
-    group: str
-    #: Topic by lane, in order of preference.
-    lanes: Mapping[str, str]
-    weights: Mapping[str, int]
-    topics: Topics
-    retry: RetryPolicy
-    engines: int
-    #: Jobs in hand at a time: engines plus audios fetched ahead.
-    slots: int
-    #: Seconds over which quick jobs share a settlement, and that running jobs get on a stop.
-    settle_interval: float
-    grace: float
-    max_jobs: int = 0
-    exit_when_idle: float = 0.0
-
-
-@dataclass(slots=True)
-class Summary:
-    """What a hub has done, for the line at its end."""
-
-    done: int = 0
-    reused: int = 0
-    failed: int = 0
-    retried: int = 0
-    audio_seconds: float = 0.0
-
-    @property
-    def answered(self) -> int:
-        """References that have come to an end."""
-        return self.done + self.failed
 
 
 class Hub:
