@@ -95,7 +95,7 @@ class S3Store:
         self._conditions = Conditions(conditional, self.stat)
         self._checksums = Checksums(checksums)
         self._capabilities: Capabilities | None = None
-        self._pool: ThreadPoolExecutor | None = None
+        self._wire: Wire | None = None
         self._lock = threading.Lock()
         #: Buckets that have answered; a look that finds nothing need not ask whether its bucket is there.
         self._seen: set[str] = set()
@@ -282,8 +282,7 @@ class S3Store:
         self._conditions.look(location, condition)
         # Larger parts, fewer at a time: the memory stays the same.
         width = max(1, self._width * PART_BYTES // planned.part_size)
-        wire = Wire(self._connection, self._lane, self._threads(), self._checksums, self.stat)
-        with Multipart(wire, source, planned, target) as multipart:
+        with Multipart(self._shared(), source, planned, target) as multipart:
             multipart.send(width, progress, resume=resume)
             info = self._conditions.write(location, condition, multipart.complete, repeatable=False)
         if multipart.resumed:
@@ -294,11 +293,12 @@ class S3Store:
                 return self._upload(source, planned, target, again, None, resume=False)
         return info
 
-    def _threads(self) -> ThreadPoolExecutor:
+    def _shared(self) -> Wire:
         with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._width, thread_name_prefix="lfk-part")
-            return self._pool
+            if self._wire is None:
+                pool = ThreadPoolExecutor(self._width, thread_name_prefix="lfk-part")
+                self._wire = Wire(self._connection, self._lane, pool, self._checksums, self.stat)
+            return self._wire
 
     def _create(self, prefix: Location) -> bool:
         client = self._connection.client

@@ -49,8 +49,10 @@ _CODES: dict[type[LfkError], tuple[str, ...]] = {
         "UnauthorizedAccess",
         "XAdminUserNotFound",
     ),
+    # Also what becomes of an upload whose parts somebody else swept away or replaced.
     PreconditionFailed: (
         "ConditionalRequestConflict",
+        "InvalidPart",
         "NoSuchUpload",
         "OperationAborted",
         "PreconditionFailed",

@@ -2,13 +2,17 @@
 
 An unfinished upload does not tell the metadata that it was begun with. So it is taken up only if the file is older than
 it and every part in it has the size and content of ours; whoever completes it looks at the metadata afterwards.
+
+Another machine may be busy with the upload that is found. If its file is the same, both bring the same parts and one
+completes them. If it only begins the same, the store refuses to complete parts that were exchanged: an upload fails and
+is tried again, but nothing is ever mixed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -49,11 +53,20 @@ class Unfinished:
     etags: Mapping[int, str]
 
 
-def find_unfinished(client: S3Client, location: Location, cut: Cut, source: SourceFile) -> Unfinished | None:
-    """The newest unfinished upload of this file; None if there is none, or uploads may not be listed."""
+def find_unfinished(
+    client: S3Client, location: Location, cut: Cut, source: SourceFile, live: Collection[str]
+) -> Unfinished | None:
+    """The newest unfinished upload of this file; None if there is none, or uploads may not be listed.
+
+    ``live``: uploads that this process itself is busy with.
+    """
     try:
         answer = client.list_multipart_uploads(Bucket=location.bucket, Prefix=location.key)
-        uploads = [upload for upload in answer.get("Uploads", ()) if upload["Key"] == location.key]
+        uploads = [
+            upload
+            for upload in answer.get("Uploads", ())
+            if upload["Key"] == location.key and upload["UploadId"] not in live
+        ]
         uploads.sort(key=lambda upload: upload["Initiated"], reverse=True)
         for upload in uploads[:_LOOKED_AT]:
             if source.modified < upload["Initiated"].timestamp():

@@ -12,7 +12,7 @@ import logging
 import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +117,8 @@ class Wire:
     pool: ThreadPoolExecutor
     checksums: Checksums
     stat: Callable[[Location], ObjectInfo]
+    #: Uploads under way.
+    live: set[str] = field(default_factory=set)
 
 
 class Multipart:
@@ -140,6 +142,7 @@ class Multipart:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._wire.live.discard(self._upload_id)
         if kind is None or not self._upload_id:
             return
         try:
@@ -155,9 +158,8 @@ class Multipart:
         Raises:
             ContentChanged: the file is no longer the one that was planned.
         """
-        client = self._wire.connection.client
         with s3_border(self._target.location):
-            found = find_unfinished(client, self._target.location, self._plan, self._source) if resume else None
+            found = self._find() if resume else None
             if found is None:
                 self._begin()
             else:
@@ -198,6 +200,10 @@ class Multipart:
             return there
         return self._target.written(self._plan.size, answer["ETag"], answer["ResponseMetadata"]["HTTPHeaders"])
 
+    def _find(self) -> Unfinished | None:
+        client = self._wire.connection.client
+        return find_unfinished(client, self._target.location, self._plan, self._source, self._wire.live)
+
     def _begin(self) -> None:
         client = self._wire.connection.client
         described: dict[str, Any] = {
@@ -208,11 +214,13 @@ class Multipart:
             described["ChecksumAlgorithm"] = ALGORITHM
         answer = client.create_multipart_upload(**self._target.at, **described)
         self._upload_id = answer["UploadId"]
+        self._wire.live.add(self._upload_id)
         self._verified = self._wire.checksums.learn(client, self._target.location, self._upload_id)
 
     def _take_up(self, found: Unfinished, progress: Progress | None) -> None:
         self.resumed = True
         self._upload_id, self._verified = found.upload_id, found.verified
+        self._wire.live.add(self._upload_id)
         self._done.update(found.etags)
         log.info("%s: %d parts are there already", self._target.location, len(found.etags))
         if progress is not None:

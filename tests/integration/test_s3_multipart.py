@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -293,6 +294,27 @@ def test_a_killed_upload_of_another_content_is_left_alone(
     store.upload(file, at, content_type=TEXT)
     assert stored(store, at, tmp_path) == file.read_bytes()
     assert unfinished(s3_server, at) == [left]
+
+
+def test_two_machines_whose_files_begin_alike_never_mix_them(
+    s3_server: S3Server, at: Location, file: Path, content: bytes, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.wav"
+    other.write_bytes(content[:-5] + b"other")
+    os.utime(other, (1_700_000_000, 1_700_000_000))
+
+    def upload(path: Path) -> bool:
+        try:
+            # A store of its own, as on another machine: it knows nothing of the other's upload.
+            store_of(s3_server, max_concurrency=2).upload(path, at, content_type=TEXT)
+        except PreconditionFailed:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        for _turn in range(3):
+            if any(pool.map(upload, [file, other])):
+                assert stored(store_of(s3_server), at, tmp_path) in (content, other.read_bytes())
 
 
 _MEASURED = """

@@ -64,6 +64,7 @@ def mapped(error: Exception) -> LfkError:
         (412, "412", PreconditionFailed),
         (409, "ConditionalRequestConflict", PreconditionFailed),
         (404, "NoSuchUpload", PreconditionFailed),
+        (400, "InvalidPart", PreconditionFailed),
         (507, "XMinioStorageFull", StoreFull),
         (507, "Whatever", StoreFull),
         (403, "QuotaExceeded", StoreFull),
