@@ -156,7 +156,7 @@ def test_killed_and_run_again_every_file_is_referred_to(
         **environ(minio, minio_bucket, BOOTSTRAP_SERVERS=kafka, LFK_TOPIC_AUDIO=f"{topic_prefix}.audio"),
     )
     missing = lfk("sync", str(tmp_path))
-    assert (missing.code, "[topic_missing]" in missing.err) == (1, True), missing.err
+    assert (missing.code, "[topic_missing]" in missing.err) == (2, True), missing.err
     broker = wiring.real_broker(load(environ=dict(lfk.environ), env_file=None))
     broker.ensure_topics([plan for plan in _plans(lfk) if plan.name.endswith(".audio")])
     recordings = tmp_path / "rec"
