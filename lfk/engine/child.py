@@ -110,6 +110,7 @@ def _next(commands: queue.SimpleQueue[Message], engine: ChildEngine) -> Message:
 
 
 def _serve(engine: ChildEngine, command: Message, answers: Answers) -> None:
+    answers.send("begun")
     try:
         outcome = typed(lambda: engine.run(task_from_dict(command["task"]), answers))
     except LfkError as error:

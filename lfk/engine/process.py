@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 #: How often memory and time are looked at while a task runs.
 _WATCH_SECONDS = 0.25
+#: A child that waits for work takes it within milliseconds; one that does not in so long hangs.
+_TAKE_SECONDS = 30.0
 #: Children that may fail to start, one after another, before this machine is said to have no engine.
 _START_ATTEMPTS = 3
 #: What of a crash's last words goes into an error, and so into an announcement.
@@ -112,6 +114,7 @@ class ProcessEngine:
             try:
                 self._await_ready(child)
                 child.send(message)
+                self._await_begun(child)
                 return child
             except EngineUnavailable:
                 # Its own words; another child would say the same.
@@ -138,6 +141,19 @@ class ProcessEngine:
             message = child.receive(min(left, _WATCH_SECONDS))
             if message is not None and message["type"] == "error":
                 raise error_from_dict(message["error"])
+
+    def _await_begun(self, child: ChildProcess) -> None:
+        """Until the child has the task in hand: what ends it before that is not the task's doing.
+
+        Raises:
+            ChildGone: it has ended, or hangs.
+        """
+        deadline = time.monotonic() + _TAKE_SECONDS
+        while (left := deadline - time.monotonic()) > 0:
+            message = child.receive(min(left, _WATCH_SECONDS))
+            if message is not None and message["type"] == "begun":
+                return
+        raise ChildGone("it does not take its task")
 
     def _recycle(self) -> None:
         limits = self._limits
