@@ -6,6 +6,7 @@ A source that changes while it is read is refused; a target that cannot be compl
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import stat
@@ -55,10 +56,13 @@ class SourceFile:
         """Bytes, when it was opened."""
         return self._before.st_size
 
-    @property
-    def modified(self) -> float:
-        """Seconds since the epoch, when it was opened."""
-        return self._before.st_mtime
+    def claim(self) -> bool:
+        """Whether nobody else has claimed the file; the claim ends with this object, or with its process."""
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # somebody else has, or the file system knows no such locks
+            return False
+        return True
 
     def read(self, offset: int, length: int) -> bytes:
         """Exactly these bytes. Safe for use by several threads.

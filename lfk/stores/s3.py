@@ -269,29 +269,15 @@ class S3Store:
         return self._conditions.write(location, condition, write, repeatable=True)
 
     def _upload(
-        self,
-        source: SourceFile,
-        planned: Plan,
-        target: Target,
-        condition: Condition,
-        progress: Progress | None,
-        *,
-        resume: bool = True,
+        self, source: SourceFile, planned: Plan, target: Target, condition: Condition, progress: Progress | None
     ) -> ObjectInfo:
-        location = target.location
-        self._conditions.look(location, condition)
+        # Looked at before anything is sent: no gigabytes go up only to be refused.
+        self._conditions.look(target.location, condition)
         # Larger parts, fewer at a time: the memory stays the same.
         width = max(1, self._width * PART_BYTES // planned.part_size)
         with Multipart(self._shared(), source, planned, target) as multipart:
-            multipart.send(width, progress, resume=resume)
-            info = self._conditions.write(location, condition, multipart.complete, repeatable=False)
-        if multipart.resumed:
-            there = self.stat(location)
-            if there.etag == info.etag and there.metadata != info.metadata:
-                # The same bytes, but begun for another source: its metadata must not stand for ours.
-                again = IfMatch(info.etag)
-                return self._upload(source, planned, target, again, None, resume=False)
-        return info
+            multipart.send(width, progress)
+            return self._conditions.write(target.location, condition, multipart.complete, repeatable=False)
 
     def _shared(self) -> Wire:
         with self._lock:

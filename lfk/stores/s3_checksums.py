@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import zlib
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -24,8 +25,6 @@ log = logging.getLogger(__name__)
 
 HEADER = "x-amz-checksum-crc32"
 ALGORITHM = "CRC32"
-#: The CRC-32 of this byte is not zero.
-_PROBE = b"?"
 
 
 def in_header(checksum: int) -> str:
@@ -44,17 +43,17 @@ class Checksums:
         #: None while nobody knows.
         self.verified: bool | None = modes[mode]
 
-    def learn(self, client: S3Client, location: Location, upload_id: str) -> bool:
-        """Whether the store compares, found out by a false first part, which the true one will replace."""
+    def learn(self, client: S3Client, location: Location, upload_id: str, number: int, body: bytes) -> bool:
+        """Whether the store compares, found out by a part with a false checksum, which the true one replaces."""
         if self.verified is None:
             try:
                 client.upload_part(
                     Bucket=location.bucket,
                     Key=location.key,
                     UploadId=upload_id,
-                    PartNumber=1,
-                    Body=_PROBE,
-                    ChecksumCRC32=in_header(0),
+                    PartNumber=number,
+                    Body=body,
+                    ChecksumCRC32=in_header(zlib.crc32(body) ^ 1),
                 )
             except ClientError as error:
                 if status_of(error) != 400:

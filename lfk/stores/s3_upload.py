@@ -8,11 +8,12 @@ checksums are told the CRC-32, so that what they keep is what was hashed. On any
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from lfk.stores.s3_connection import Connection
 from lfk.stores.s3_errors import code_of, s3_border
 from lfk.stores.s3_lane import UNSIGNED, Lane
 from lfk.stores.s3_objects import decode_metadata, http_time, unquoted
-from lfk.stores.s3_resume import Unfinished, find_unfinished
+from lfk.stores.s3_resume import IDENTITY_PART, Unfinished, find_unfinished
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedMultipartUploadTypeDef, CompletedPartTypeDef
@@ -37,8 +38,8 @@ log = logging.getLogger(__name__)
 
 #: Large enough that a request's own cost vanishes, small enough that one in each thread's hands stays modest memory.
 PART_BYTES = 8 << 20
-#: S3's limit; files over 80 GB get larger parts.
-MAX_PARTS = 10_000
+#: S3's limit but for the one that names the upload; files over 80 GB get larger parts.
+MAX_PARTS = IDENTITY_PART - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,6 @@ class Wire:
     pool: ThreadPoolExecutor
     checksums: Checksums
     stat: Callable[[Location], ObjectInfo]
-    #: Uploads under way.
-    live: set[str] = field(default_factory=set)
 
 
 class Multipart:
@@ -133,8 +132,6 @@ class Multipart:
         #: Part number to ETag.
         self._done: dict[int, str] = {}
         self._verified = False
-        #: Another process began it, so its metadata may be another's too.
-        self.resumed = False
 
     def __enter__(self) -> Multipart:
         return self
@@ -142,26 +139,30 @@ class Multipart:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._wire.live.discard(self._upload_id)
         if kind is None or not self._upload_id:
             return
+        location = self._target.location
         try:
             self._wire.connection.client.abort_multipart_upload(**self._target.at, UploadId=self._upload_id)
         except (ClientError, BotoCoreError) as failure:
-            log.warning(
-                "%s: an unfinished upload stays in the store: %s", self._target.location, type(failure).__name__
-            )
+            if not (isinstance(failure, ClientError) and code_of(failure) == "NoSuchUpload"):
+                log.warning("%s: an unfinished upload stays in the store: %s", location, type(failure).__name__)
 
-    def send(self, width: int, progress: Progress | None, *, resume: bool) -> None:
+    def send(self, width: int, progress: Progress | None) -> None:
         """Bring all parts into the store, ``width`` of them at a time.
 
         Raises:
             ContentChanged: the file is no longer the one that was planned.
         """
-        with s3_border(self._target.location):
-            found = self._find() if resume else None
+        location, identity = self._target.location, self._identity()
+        with s3_border(location):
+            found = None
+            # Whoever else holds the file is busy with the upload that would be found.
+            if self._source.claim():
+                client = self._wire.connection.client
+                found = find_unfinished(client, location, identity, self._plan, self._source)
             if found is None:
-                self._begin()
+                self._begin(identity)
             else:
                 self._take_up(found, progress)
         numbers = iter([n for n in range(1, len(self._plan.checksums) + 1) if n not in self._done])
@@ -192,7 +193,7 @@ class Multipart:
                 **self._target.at, UploadId=self._upload_id, MultipartUpload=parts, **condition
             )
         except (ClientError, BotoCoreError) as error:
-            # The answer may have got lost on its way, or another process finished the same upload.
+            # The answer may have got lost on its way.
             lost = isinstance(error, BotoCoreError) or code_of(error) == "NoSuchUpload"
             there = self._look() if lost else None
             if there is None:
@@ -200,12 +201,14 @@ class Multipart:
             return there
         return self._target.written(self._plan.size, answer["ETag"], answer["ResponseMetadata"]["HTTPHeaders"])
 
-    def _find(self) -> Unfinished | None:
-        client = self._wire.connection.client
-        return find_unfinished(client, self._target.location, self._plan, self._source, self._wire.live)
+    def _identity(self) -> bytes:
+        """What this is an upload of."""
+        plan, target = self._plan, self._target
+        told = [plan.sha256, plan.size, plan.part_size, target.content_type, sorted(target.metadata.items())]
+        return json.dumps(told).encode("ascii")
 
-    def _begin(self) -> None:
-        client = self._wire.connection.client
+    def _begin(self, identity: bytes) -> None:
+        client, location = self._wire.connection.client, self._target.location
         described: dict[str, Any] = {
             "ContentType": self._target.content_type,
             "Metadata": dict(self._target.metadata),
@@ -214,13 +217,11 @@ class Multipart:
             described["ChecksumAlgorithm"] = ALGORITHM
         answer = client.create_multipart_upload(**self._target.at, **described)
         self._upload_id = answer["UploadId"]
-        self._wire.live.add(self._upload_id)
-        self._verified = self._wire.checksums.learn(client, self._target.location, self._upload_id)
+        self._verified = self._wire.checksums.learn(client, location, self._upload_id, IDENTITY_PART, identity)
+        self._send_bytes(IDENTITY_PART, identity, zlib.crc32(identity))
 
     def _take_up(self, found: Unfinished, progress: Progress | None) -> None:
-        self.resumed = True
         self._upload_id, self._verified = found.upload_id, found.verified
-        self._wire.live.add(self._upload_id)
         self._done.update(found.etags)
         log.info("%s: %d parts are there already", self._target.location, len(found.etags))
         if progress is not None:
@@ -232,30 +233,30 @@ class Multipart:
         if zlib.crc32(body) != checksum:
             raise ContentChanged(f"the file for {self._target.location} changed while it was read")
         with s3_border(self._target.location):
-            self._done[number] = self._send_short(number, body) or self._send_general(number, body)
+            self._done[number] = self._send_bytes(number, body, checksum)
         if progress is not None:
             progress(len(body))
 
-    def _send_short(self, number: int, body: bytes) -> str | None:
+    def _send_bytes(self, number: int, body: bytes, checksum: int) -> str:
+        """Send one part; returns its ETag. Raises botocore's exceptions."""
+        location = self._target.location
+        told = in_header(checksum)
         answer = self._wire.lane.send(
             "PUT",
-            self._target.location.bucket,
-            self._target.location.key,
+            location.bucket,
+            location.key,
             query={"partNumber": str(number), "uploadId": self._upload_id},
-            headers={HEADER: in_header(self._plan.checksums[number - 1])} if self._verified else {},
+            headers={HEADER: told} if self._verified else {},
             body=body,
             payload=UNSIGNED if self._verified else hashlib.sha256(body).hexdigest(),
         )
-        return None if answer is None else answer.headers.get("etag")
-
-    def _send_general(self, number: int, body: bytes) -> str:
-        checksum: dict[str, Any] = {}
-        if self._verified:
-            checksum = {"ChecksumCRC32": in_header(self._plan.checksums[number - 1])}
-        answer = self._wire.connection.client.upload_part(
-            **self._target.at, UploadId=self._upload_id, PartNumber=number, Body=body, **checksum
+        if answer is not None:
+            return answer.headers["etag"]
+        verify: dict[str, Any] = {"ChecksumCRC32": told} if self._verified else {}
+        general = self._wire.connection.client.upload_part(
+            **self._target.at, UploadId=self._upload_id, PartNumber=number, Body=body, **verify
         )
-        return answer["ETag"]
+        return general["ETag"]
 
     def _completed(self, number: int) -> CompletedPartTypeDef:
         part: CompletedPartTypeDef = {"PartNumber": number, "ETag": self._done[number]}
