@@ -159,6 +159,13 @@ class Settings:
     topic_retry: str = _setting("LFK_TOPIC_RETRY", "lfk.audio.retry", "topic of references to be tried again", "broker")
     topic_dlq: str = _setting("LFK_TOPIC_DLQ", "lfk.audio.dlq", "topic of dead letters", "broker")
     group: str = _setting("LFK_GROUP", "lfk-hub", "consumer group of the hubs", "broker")
+    instance: str = _setting(
+        "LFK_INSTANCE",
+        "",
+        "static name of this hub in its group, one of its own each; a restart within the session time-out then "
+        "moves no partitions",
+        "broker",
+    )
     partitions: int = _setting(
         "LFK_PARTITIONS",
         12,
@@ -284,6 +291,24 @@ class Settings:
     backoff: float = _setting("LFK_BACKOFF", 5.0, "seconds before the second attempt", "hub", parse=_seconds)
     backoff_factor: float = _setting(
         "LFK_BACKOFF_FACTOR", 2.0, "how much longer each further wait is", "hub", parse=_seconds
+    )
+    breaker: int = _setting(
+        "LFK_BREAKER",
+        5,
+        "audios in a row that the engines may fail before the hub tries its engines itself, and takes no work while "
+        "they fail; 0 means never",
+        "hub",
+        parse=_count,
+    )
+    health: str = _setting(
+        "LFK_HEALTH", "", "host:port that answers /healthz and /readyz; empty means none", "hub", flag="--health"
+    )
+    trim_interval: float = _setting(
+        "LFK_TRIM_INTERVAL",
+        300.0,
+        "seconds between removals of answered references from their topics; 0 means never",
+        "hub",
+        parse=_seconds,
     )
     settle_interval: float = _setting(
         "LFK_COMMIT_INTERVAL", 0.2, "seconds over which finished jobs share a transaction", "hub", parse=_seconds

@@ -22,6 +22,7 @@
     ├── BrokerError
     │   ├── BrokerFull           the embedded broker's partition has no room left
     │   ├── TopicMissing, BrokerDenied                                                  exit 2
+    │   ├── InstanceTaken        another hub has this hub's name in the group                exit 2
     │   └── SettlementLost       a commit whose outcome is not known
     │       └── SettlementRefused    a commit of which nothing counts
     ├── MediaError
@@ -37,6 +38,9 @@
 
 ``kind`` says what a machine does about it: *transient* is tried again, *permanent* is answered with a failure,
 *fatal* stops the command because nothing can work until somebody acts. Nobody decides by an error's text.
+
+``suspect`` names the part of a hub that may be at fault instead of the audio: a hub that meets such an error looks at
+itself before it blames the job.
 """
 
 from __future__ import annotations
@@ -51,6 +55,15 @@ class Kind(str, Enum):
     TRANSIENT = "transient"
     PERMANENT = "permanent"
     FATAL = "fatal"
+
+
+class Suspect(str, Enum):
+    """A part of a hub that may be at fault for a job's failure."""
+
+    STORE = "store"
+    SCRATCH = "scratch"
+    MODEL = "model"
+    ENGINE = "engine"
 
 
 class ExitCode(int, Enum):
@@ -69,6 +82,7 @@ class LfkError(Exception):
     code: ClassVar[str] = "internal"
     kind: ClassVar[Kind] = Kind.PERMANENT
     exit_code: ClassVar[ExitCode] = ExitCode.SOME_FAILED
+    suspect: ClassVar[Suspect | None] = None
     hint: str = "run it again with -v and report what it prints"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -103,6 +117,7 @@ class Unreachable(LfkError):
     code = "unreachable"
     kind = Kind.TRANSIENT
     exit_code = ExitCode.UNREACHABLE
+    suspect = Suspect.STORE
     hint = "check the address and the network, then run `lfk doctor`"
 
 
@@ -201,6 +216,7 @@ class BucketMissing(StoreError):
 
     code = "bucket_missing"
     exit_code = ExitCode.USAGE
+    suspect = Suspect.STORE
     hint = "check LFK_STORE, or create it with `lfk init`"
 
 
@@ -209,6 +225,7 @@ class AccessDenied(StoreError):
 
     code = "access_denied"
     exit_code = ExitCode.USAGE
+    suspect = Suspect.STORE
     hint = "check the credentials and what they may do in that bucket; `lfk doctor` tests it"
 
 
@@ -247,6 +264,7 @@ class StoreFull(StoreError):
 
     code = "store_full"
     kind = Kind.TRANSIENT
+    suspect = Suspect.STORE
     hint = "make room in the store; work goes on by itself"
 
 
@@ -280,6 +298,15 @@ class BrokerDenied(BrokerError):
     kind = Kind.FATAL
     exit_code = ExitCode.USAGE
     hint = "check API_KEY, API_SECRET and the access rights; `lfk doctor` tests them"
+
+
+class InstanceTaken(BrokerError):
+    """Another member of the group has taken this hub's static name."""
+
+    code = "instance_taken"
+    kind = Kind.FATAL
+    exit_code = ExitCode.USAGE
+    hint = "give every hub of a group its own LFK_INSTANCE, or none"
 
 
 class SettlementLost(BrokerError):
@@ -343,6 +370,7 @@ class EngineError(LfkError):
 
     code = "engine_error"
     kind = Kind.TRANSIENT
+    suspect = Suspect.ENGINE
     hint = "it is tried again; `lfk dlq show` tells more once it has given up"
 
 
@@ -385,6 +413,7 @@ class ModelMissing(LfkError):
     """Weights that are nowhere to be found on this hub: that job's failure, not the hub's."""
 
     code = "model_missing"
+    suspect = Suspect.MODEL
     hint = "fetch it with `lfk models pull NAME`, or put it into models/"
 
 
@@ -392,6 +421,7 @@ class ModelInvalid(LfkError):
     """Weights that are truncated, of a wrong hash, or not safe to load."""
 
     code = "model_invalid"
+    suspect = Suspect.MODEL
     hint = "delete them and run `lfk models pull NAME`; `lfk models verify` checks all"
 
 
@@ -407,6 +437,7 @@ class ScratchFull(LfkError):
 
     code = "scratch_full"
     kind = Kind.TRANSIENT
+    suspect = Suspect.SCRATCH
     hint = "make room in MAIN_NODE_TEMP_FOLDER, or lower LFK_SCRATCH_BYTES"
 
 

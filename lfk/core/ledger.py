@@ -103,6 +103,11 @@ class Ledger:
         """Set the attempts begun at an open offset, from a ledger that knew more than the note did."""
         self._open[offset] = attempts
 
+    def skip(self, first: int) -> None:
+        """Offsets below ``first`` that have not come will not come: the broker has dropped them."""
+        self._expected = {offset: attempts for offset, attempts in self._expected.items() if offset >= first}
+        self._position = max(first, self._position or 0)
+
     def finish(self, offset: int) -> None:
         """The offset is done.
 

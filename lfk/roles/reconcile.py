@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 
 from lfk.core.addressing import AudioAddress, Roots, collision_key, resolve
 from lfk.core.errors import BrokerFull, LfkError, RejectedReference
@@ -19,6 +20,8 @@ from lfk.stores.base import ObjectInfo, ObjectStore
 log = logging.getLogger(__name__)
 
 _FAILURE_LIMIT = 256 * 1024
+#: How long an outage or a full broker is left alone before it is tried again.
+_AGAIN_SECONDS = 10.0
 
 
 def outstanding(store: ObjectStore, roots: Roots) -> Iterator[tuple[ObjectInfo, AudioAddress]]:
@@ -48,6 +51,58 @@ def outstanding(store: ObjectStore, roots: Roots) -> Iterator[tuple[ObjectInfo, 
         claimed.add(key)
         if wanted not in done and failed.get(str(info.location), -1.0) < info.modified:
             yield info, address
+
+
+class Reconciliation:
+    """Reconciles on a thread of its own whenever it is asked to, one time after another."""
+
+    def __init__(
+        self, store: ObjectStore, roots: Roots, open_sender: Callable[[], ReferenceSender], stop: threading.Event
+    ) -> None:
+        """``open_sender`` opens the way to the topic that takes the references."""
+        self._store = store
+        self._roots = roots
+        self._open_sender = open_sender
+        self._stop = stop
+        self._asked = threading.Event()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lfk-reconcile", daemon=True)
+        self._thread.start()
+
+    def ask(self) -> None:
+        """Look soon; returns at once."""
+        self._asked.set()
+
+    def close(self) -> None:
+        """No more looks. One that is under way ends by itself: what it did not send, the next one will."""
+        self._closed.set()
+        self._asked.set()
+        self._thread.join(1.0)
+
+    def _run(self) -> None:
+        while True:
+            self._asked.wait()
+            if self._closed.is_set():
+                return
+            self._asked.clear()
+            try:
+                self._reconcile()
+            except LfkError as error:
+                log.warning("reconciling is tried again in %.0f s: %s", _AGAIN_SECONDS, error)
+                self._asked.set()
+                self._closed.wait(_AGAIN_SECONDS)
+
+    def _reconcile(self) -> None:
+        sender = self._open_sender()
+        try:
+            reconciler = Reconciler(self._store, self._roots, sender, frozenset())
+            while not reconciler.done and not self._closed.is_set() and not self._stop.is_set():
+                reconciler.step()
+                if not reconciler.done:
+                    self._closed.wait(_AGAIN_SECONDS)
+        finally:
+            sender.close()
+        log.warning("reconciled with the store: %d references sent again", reconciler.sent)
 
 
 class Reconciler:
