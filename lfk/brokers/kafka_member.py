@@ -196,7 +196,9 @@ class KafkaMember:
         try:
             with kafka_border(f"looking for the beginning of {partition.topic}/{partition.number}"):
                 place.offset, end = self._consumer.get_watermark_offsets(place, timeout=_LOOK_SECONDS)
-                self._consumer.seek(place)
+                # A seek is refused where fetching has stopped for want of a place.
+                self._consumer.incremental_unassign([place])
+                self._consumer.incremental_assign([place])
         except BrokerUnreachable as error:
             log.warning("%s", error)
             return
@@ -205,7 +207,6 @@ class KafkaMember:
             # The topic was made anew, so what was known of its offsets is true of others.
             self._listener.revoked([partition], lost=True)
             self._listener.assigned({partition: None})
-            self._consumer.resume([place])
         self._next[partition] = place.offset
         self._listener.missed(partition, place.offset)
 

@@ -25,12 +25,16 @@ class LedgerMachine(RuleBasedStateMachine):
         self.committed: tuple[int, str] | None = None
         self.committed_done: set[int] = set()
         self.committed_attempts: dict[int, int] = {}
+        #: The broker has dropped everything below.
+        self.first = 0
         self._restart()
 
     def _restart(self) -> None:
         self.ledger = Ledger.load(*self.committed) if self.committed else Ledger()
         self.done = set(self.committed_done)
         self.attempts = dict(self.committed_attempts)
+        if self.committed and self.committed[0] < self.first:
+            self.ledger.skip(self.first)
         first = self.committed[0] if self.committed else 0
         self.unread = [offset for offset in self.offsets if offset >= first]
         self.in_hand: list[int] = []
@@ -76,6 +80,18 @@ class LedgerMachine(RuleBasedStateMachine):
     def crash(self) -> None:
         self._restart()
 
+    @precondition(lambda self: self.unread)
+    @rule(data=st.data())
+    def drop(self, data: st.DataObject) -> None:
+        """The broker drops what is oldest, read or not, but nothing that is in hand."""
+        first = data.draw(st.sampled_from(self.unread))
+        if any(offset < first for offset in self.in_hand):
+            return
+        self.first = first
+        self.ledger.skip(first)
+        self.offsets = [offset for offset in self.offsets if offset >= first]
+        self.unread = [offset for offset in self.unread if offset >= first]
+
     @invariant()
     def nothing_open_is_behind_the_commit(self) -> None:
         if getattr(self, "committed", None):
@@ -92,7 +108,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for offset in list(self.in_hand):
             self.ledger.finish(offset)
             self.done.add(offset)
-        assert self.done == set(self.offsets)
+        assert self.done >= set(self.offsets)
         mark = self.ledger.progress()
         assert mark is not None
         assert mark[1] == ""

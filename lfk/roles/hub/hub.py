@@ -276,9 +276,9 @@ class Hub:
         self._seen_running = tuple(job for _key, job in self._running.values())
         used = job.earlier_attempts + self._holdings.attempts(job)
         if job.verdict is None and used >= self._plan.retry.attempts:
-            job.verdict = AttemptsExhausted(f"{used} attempts began and none came to an end")
+            job.verdict, job.spent = AttemptsExhausted(f"{used} attempts began and none came to an end"), used
         if job.verdict is not None:
-            self._threads.record(job, failed_announcement(job, job.verdict, used), job.verdict)
+            self._threads.record(job, failed_announcement(job, job.verdict, job.spent), job.verdict)
         else:
             self._threads.start(job)
 
@@ -377,7 +377,7 @@ class Hub:
         wait = self._plan.retry.wait(attempts, random.random) if error.kind is Kind.TRANSIENT else None
         if wait is None:
             log.error("%s at %s: %s", error.code, job.stage, error, extra=_about(job))
-            job.verdict = error
+            job.verdict, job.spent = error, attempts
             self._threads.record(job, failed_announcement(job, error, attempts), error)
             return
         log.warning("%s at %s, again in %.0f s: %s", error.code, job.stage, wait, error, extra=_about(job))

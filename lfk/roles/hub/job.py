@@ -60,6 +60,8 @@ class Job:
     begun: bool = False
     #: It has failed for good already; only the record of that is outstanding.
     verdict: LfkError | None = None
+    #: Attempts begun when that was decided.
+    spent: int = 0
     #: The engine was at work; otherwise what was there already is announced as reused.
     transcribed: bool = False
     #: The hub has lost this job's partition: finish what helps, announce nothing.
