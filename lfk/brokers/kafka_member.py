@@ -27,7 +27,7 @@ from confluent_kafka import (
 
 from lfk.brokers.base import Delivered, GroupListener, Partition, Progress, Record
 from lfk.brokers.kafka_errors import kafka_border, mapped
-from lfk.core.errors import BrokerUnreachable, LfkError, SettlementLost, SettlementRefused
+from lfk.core.errors import BrokerUnreachable, InstanceTaken, LfkError, SettlementLost, SettlementRefused
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ class KafkaMember:
         #: Partitions that do not hold what is to be read next.
         self._astray: set[Partition] = set()
         self._closing = False
+        self._instance = consumer_config.get("group.instance.id")
         # Started now: the first one takes a second, which no announcement should wait for.
         self._producer: Producer | None = start_transactions(self._producer_config) if transactional else None
         with kafka_border("joining the group"):
@@ -90,6 +91,9 @@ class KafkaMember:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             self._astray.add(Partition(message.topic() or "", message.partition() or 0))
             return None
+        if error.code() == KafkaError._FATAL and self._instance:
+            # librdkafka does not say which fatal error it is; a static member of this protocol has only this one.
+            raise InstanceTaken(f"another member of the group is called {self._instance}")
         ours = mapped(error, "reading from the broker")
         if isinstance(ours, BrokerUnreachable):
             # librdkafka goes on trying by itself; an outage costs nothing but time.
