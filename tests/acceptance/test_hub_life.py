@@ -1,4 +1,4 @@
-"""A hub's life as its operator sees it: its health, its static name, its topics, on a real Kafka and a real S3 server."""
+"""A hub's life as its operator sees it: health, static name, topics; on a real Kafka and a real S3 server."""
 
 from __future__ import annotations
 

@@ -147,6 +147,26 @@ def test_a_broken_deployment_drains_nothing_into_the_dead_letters(bench: HubBenc
     assert not bench.dead_letters()
 
 
+def test_a_job_that_waits_to_begin_keeps_no_engine_from_the_look(bench: HubBench) -> None:
+    kind = FaultyKind()
+
+    def fault(_task: Task) -> None:
+        raise EngineCrashed("no engine here can do anything")
+
+    kind.fault = fault
+    with bench.hub(kind, workers=1, attempts=100, breaker=1) as running:
+        for _ in range(5):
+            bench.refer(*NAMES)
+        for _ in range(10):
+            wait_until(lambda: running.hub.trouble is not None, "the hub does not notice")
+            kind.fault = lambda _task: None
+            wait_until(lambda: running.hub.trouble is None, "the hub does not get well")
+            kind.fault = fault
+        kind.fault = lambda _task: None
+        wait_until(bench.answered(5 * len(NAMES)))
+    assert bench.outcomes() == {"done": 5 * len(NAMES)}
+
+
 def test_many_poisons_in_a_row_are_their_own_failures(bench: HubBench) -> None:
     kind = FaultyKind()
 

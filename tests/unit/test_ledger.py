@@ -146,7 +146,8 @@ def test_every_second_job_open_is_pressed_before_the_limit() -> None:
     mark = ledger.progress()
     assert mark is not None
     assert NOTE_PRESSURE < len(mark[1]) < NOTE_LIMIT
-    assert ledger.open > 500
+    # One byte for each that stands alone, three quarters of them after base64.
+    assert ledger.open > 2000
 
 
 def test_offsets_in_hand_elsewhere_stay_open_until_they_come() -> None:
@@ -180,8 +181,8 @@ def test_any_note_loads_or_is_refused(offset: int, note: str) -> None:
 
 
 def test_notes_of_a_later_version_are_refused() -> None:
-    with pytest.raises(NoteUnreadable, match="version 02"):
-        Ledger.load(0, "Ag")
+    with pytest.raises(NoteUnreadable, match="version 03"):
+        Ledger.load(0, "Aw")
 
 
 def test_a_note_that_claims_a_huge_run_is_refused(monkeypatch: Any) -> None:

@@ -312,12 +312,11 @@ class Hub:
 
     def _grant_begins(self) -> None:
         """Record the starts of attempts in one commit, then let them start."""
-        if self.trouble is not None and not self._stop.is_set():
-            return
         asked, self._begins = self._begins, []
         wanted: list[Begin] = []
         for begin in asked:
-            if self._stop.is_set() or begin.job.orphaned:
+            # In trouble, too: a job that waits here has an engine, which is needed for a look at the engines.
+            if self._stop.is_set() or begin.job.orphaned or self.trouble is not None:
                 begin.refused.set()
                 begin.granted.set()
             else:
@@ -340,9 +339,11 @@ class Hub:
             record = announcement_record(ended.announcement, job, self._codec, self._plan.topics)
             self._holdings.answer(Answer(job, [record], ended.announcement))
         elif error is None or (self._stop.is_set() and (error.suspect or error.kind is Kind.TRANSIENT)):
-            # Not the job's doing: this hub stops or has lost the job, and the next one goes on with it.
+            # Not the job's doing: this hub stops or is in trouble, and the next one goes on with it.
             self._let_go(job)
             self._holdings.take_back(job)
+            if not self._stop.is_set():
+                self._queue(job)
         elif error.kind is Kind.FATAL and not self._worked:
             # It cannot work at all, as it is set up: somebody has to act before it is started again.
             self._let_go(job)

@@ -78,7 +78,7 @@ class Probes:
         Raises:
             LfkError: what the engine says instead.
         """
-        with self._scratch.job(self._speech.stat().st_size, self._stop) as folder, self._pool.engine() as engine:
+        with self._scratch.job(0, self._stop) as folder, self._pool.engine() as engine:
             engine.run(
                 Task(
                     audio=self._speech,

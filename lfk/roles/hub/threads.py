@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Released(Exception):
-    """The hub stops or has lost the job: whoever gets the reference next does it."""
+    """The hub stops, is in trouble or has lost the job: whoever gets the reference next does it."""
 
 
 @dataclass(frozen=True, slots=True)
