@@ -209,6 +209,26 @@ def test_a_hub_without_an_engine_ends_at_its_start_and_waits_later(bench: HubBen
     assert bench.outcomes() == {"done": 2}
 
 
+def test_an_outage_while_a_result_is_kept_costs_no_second_run(bench: HubBench) -> None:
+    kind = FaultyKind()
+    down = threading.Event()
+
+    def fault(operation: str, _location: Location) -> None:
+        if down.is_set() and operation in ("put", "check"):
+            raise StoreUnreachable("no answer")
+
+    bench.store.fault = fault
+    kind.fault = lambda _task: down.set()
+    with bench.hub(kind, attempts=1) as running:
+        bench.refer(NAMES[0])
+        wait_until(lambda: running.hub.trouble is not None)
+        down.clear()
+        wait_until(bench.answered(1))
+    assert bench.outcomes() == {"done": 1}
+    assert len(kind.tasks) == 1
+    assert not bench.announcements()[0].reused
+
+
 def test_a_full_disk_is_the_hubs_trouble(bench: HubBench, monkeypatch: pytest.MonkeyPatch) -> None:
     full = threading.Event()
     full.set()

@@ -24,7 +24,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from lfk.brokers.base import Broker, Delivered, Partition, Progress
 from lfk.brokers.codec import Codec
-from lfk.core.errors import AttemptsExhausted, Kind, LfkError
+from lfk.core.errors import AttemptsExhausted, Kind, LfkError, Suspect
 from lfk.core.messages import Announcement
 from lfk.roles.hub.answers import (
     announcement_record,
@@ -53,6 +53,8 @@ _WINDOW = 4
 _LAST_SETTLEMENTS = 3
 #: Trouble that lasts longer than this is not worth waiting for: other hubs may be well.
 _LEAVE_SECONDS = 30.0
+#: A store that does not answer is mostly out of everybody's reach, and what engines have found waits here to be kept.
+_LEAVE_STORE_SECONDS = 300.0
 
 
 class Hub:
@@ -212,7 +214,8 @@ class Hub:
     def _keep_away(self) -> None:
         """Leave the partitions to others while trouble lasts, and come back when it is over."""
         trouble = self.trouble
-        if trouble is not None and not self._away and time.time() - trouble.since >= _LEAVE_SECONDS:
+        patience = _LEAVE_STORE_SECONDS if trouble and trouble.suspect is Suspect.STORE else _LEAVE_SECONDS
+        if trouble is not None and not self._away and time.time() - trouble.since >= patience:
             log.warning("leaving the group until this hub is well")
             self._away = True
             self._member.leave()

@@ -62,6 +62,8 @@ class Job:
     verdict: LfkError | None = None
     #: Attempts begun when that was decided.
     spent: int = 0
+    #: What the engine found, until the store has it: an outage in between costs no second run.
+    result: StoredResult | None = None
     #: The engine was at work; otherwise what was there already is announced as reused.
     transcribed: bool = False
     #: The hub has lost this job's partition: finish what helps, announce nothing.
@@ -242,14 +244,15 @@ class JobRunner:
                     scratch=folder,
                     recognised=None if forced_by else self._results.load_recognition(heard),
                 )
-                result = self._transcribe(job, task, begin, heard, forced_by)
+                if job.result is None or job.result.job_id != job.job_id:
+                    job.result = self._transcribe(job, task, begin, heard)
+                job.stage = "write"
+                result = self._results.save(job.result, forced_by)
         job.stage = "write"
         with _timed(job, "write"):
             return self._results.publish(key, address, version, result, rendering)
 
-    def _transcribe(
-        self, job: Job, task: Task, begin: Callable[[], None], heard: str, forced_by: str | None
-    ) -> StoredResult:
+    def _transcribe(self, job: Job, task: Task, begin: Callable[[], None], heard: str) -> StoredResult:
         """Engine work. The recognition is kept as soon as it is there: no later stage's failure costs it."""
         job.stage = "queue"
         with self._pool.engine() as engine:
@@ -260,13 +263,16 @@ class JobRunner:
                 log.debug("%s %.0f%%", stage, part * 100, extra={"job_id": job.job_id})
 
             def recognised(transcript: Transcript) -> None:
-                self._results.save_recognition(heard, transcript)
+                try:
+                    self._results.save_recognition(heard, transcript)
+                except LfkError as error:
+                    # It only saves work should something fail later; the work that is under way goes on.
+                    log.warning("the recognition is not kept: %s", error, extra={"job_id": job.job_id})
 
             outcome = engine.run(task, progress, recognised)
         job.transcribed = True
         job.timings.update(outcome.timings)
-        job.stage = "write"
-        result = StoredResult(
+        return StoredResult(
             event_id=job.event_id,
             job_id=job.job_id or "",
             transcript=outcome.transcript,
@@ -274,7 +280,6 @@ class JobRunner:
             timings=outcome.timings,
             reused_stages=outcome.reused_stages,
         )
-        return self._results.save(result, forced_by)
 
 
 def _job_id(sha256: str, address: AudioAddress, identity: ModelIdentity, options: JobOptions) -> str:
