@@ -20,13 +20,13 @@ from lfk.core.addressing import AudioAddress, Roots, resolve
 from lfk.core.errors import AudioEmpty, AudioTooLarge, LfkError, ModelMissing, ObjectMissing
 from lfk.core.identity import job_id as identify_job
 from lfk.core.identity import recognition_id
-from lfk.core.location import Location
 from lfk.core.manifest import AudioVersion, Manifest, Rendering, StoredResult
 from lfk.core.messages import Announcement, AudioReference
 from lfk.core.options import JobOptions, parse_options
 from lfk.core.transcript import Transcript
 from lfk.engine.base import EngineKind, ModelIdentity, Task
 from lfk.engine.pool import EnginePool
+from lfk.roles.failures import Failures
 from lfk.roles.hub.scratch import Scratch
 from lfk.roles.results import Published, Results
 from lfk.stores.base import ObjectInfo, ObjectStore
@@ -97,6 +97,7 @@ class JobRunner:
     ) -> None:
         self._store = store
         self._roots = roots
+        self._failures = Failures(store, roots.records)
         self._codec = codec
         self._results = results
         self._kind = kind
@@ -135,7 +136,7 @@ class JobRunner:
             done = self._work(job, address, key, info, identity, options, rendering, begin)
         if reference.causation_id:
             # A dead letter that was sent again and has come good.
-            self._store.delete(failure_location(self._roots.records, reference.causation_id))
+            self._failures.forget(reference.causation_id)
         return announce(job, address, done)
 
     def model_of(self, record: Delivered) -> str:
@@ -333,8 +334,3 @@ def _suffix(name: str) -> str:
     """The file's suffix where it is a plain one; nothing else of a name from outside reaches the disk."""
     suffix = Path(name).suffix.lower()
     return suffix if re.fullmatch(r"\.[a-z0-9]{1,5}", suffix) else ""
-
-
-def failure_location(records: Location, event: str) -> Location:
-    """Where the failure of a reference is recorded in the store."""
-    return records.join(f"failed/{event}.json")
