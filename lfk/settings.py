@@ -403,6 +403,39 @@ class Settings:
         "transcripts",
     )
 
+    # --- dead letters
+    dlq_causes: tuple[str, ...] = _setting(
+        "LFK_DLQ_CAUSE",
+        (),
+        "failures with these error codes",
+        "dlq",
+        parse=_words,
+        flag="--cause",
+        metavar="CODE",
+    )
+    dlq_key: str = _setting(
+        "LFK_DLQ_KEY",
+        "",
+        "failures of this audio or, with a / at its end, of all below this prefix",
+        "dlq",
+        flag="--key",
+        metavar="LOCATION",
+    )
+    since: str = _setting(
+        "LFK_SINCE", "", "from then on: a time such as 2026-01-31T08:00, or 24h (ago)", "dlq", flag="--since"
+    )
+    until: str = _setting("LFK_UNTIL", "", "before then; written as --since", "dlq", flag="--until")
+    limit: int = _setting("LFK_LIMIT", 0, "at most that many; 0 means all", "dlq", parse=_count, flag="--limit")
+    dlq_approach: str = _setting(
+        "LFK_DLQ_APPROACH", "", "retry with this approach instead of what was asked", "dlq", flag="--approach"
+    )
+    dlq_model: str = _setting(
+        "LFK_DLQ_MODEL", "", "retry with this model instead of what was asked", "dlq", flag="--model"
+    )
+    dlq_bulk: bool = _setting(
+        "LFK_DLQ_BULK", False, "retry behind fresh uploads, on the bulk topic", "dlq", parse=_flag, flag="--bulk"
+    )
+
     # --- demo
     demo_folder: str = _setting("LFK_DEMO_FOLDER", "lfk-demo", "folder of the demo", "demo", flag="--dir")
 
