@@ -184,7 +184,7 @@ def open_hub(
             plan=plan,
             stop=stop,
             stop_engines=pool.close,
-            model_of=runner.model_of,
+            describe=runner.describe,
             report=report,
             references_missed=_reconciling(settings, store, stack, stop),
         )

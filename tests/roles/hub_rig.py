@@ -74,7 +74,7 @@ class HubRig:
         threads = JobThreads(
             runner,
             2,
-            store_works=lambda: True,
+            probes={},
             record_failure=lambda job, told, error: self.failures.save(failure_record(told, error, job)),
         )
         plan = HubPlan(
@@ -97,8 +97,9 @@ class HubRig:
                 plan=plan,
                 stop=stop,
                 stop_engines=pool.close,
-                model_of=runner.model_of,
+                describe=runner.describe,
                 report=announced.append,
+                references_missed=lambda: None,
             ).run()
         finally:
             pool.close()

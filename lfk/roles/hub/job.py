@@ -139,13 +139,15 @@ class JobRunner:
             self._failures.forget(reference.causation_id)
         return announce(job, address, done)
 
-    def model_of(self, record: Delivered) -> str:
-        """The model that a record asks for, empty where it cannot be told; for choosing what to start next."""
+    def describe(self, job: Job) -> None:
+        """Note what a job's record asks for, as far as that can be told without a look at the audio."""
         try:
-            reference = self._codec.decode_reference(record.value)
-            return resolve(reference.path_to_audio, reference.transcription_approach, self._roots).model
-        except LfkError:
-            return ""
+            reference = job.reference = self._codec.decode_reference(job.record.value)
+            address = job.address = resolve(reference.path_to_audio, reference.transcription_approach, self._roots)
+            job.model = address.model
+        except LfkError as error:
+            # Running it will fail in the same way, and answer for it.
+            log.debug("not to be told: %s", error, extra={"event_id": job.event_id})
 
     # --- steps
 
