@@ -22,6 +22,9 @@ from lfk.core.printable import printable
 #: A record of a failure is smaller than this, in bytes, with everything that :meth:`OriginalRecord.of` keeps.
 MAX_RECORD_BYTES = 256 * 1024
 
+#: The header of a dead letter that names the reference which failed.
+DEAD_EVENT = "lfk.error.event"
+
 #: What is kept of a record's key and of its headers together, in bytes. A key of ours is a location.
 _MAX_KEY = 4096
 _MAX_HEADERS = 16 * 1024

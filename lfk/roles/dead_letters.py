@@ -32,12 +32,11 @@ from lfk.core.errors import (
     Unreachable,
 )
 from lfk.core.failure_filter import FailureFilter
-from lfk.core.failure_record import FailureRecord
+from lfk.core.failure_record import DEAD_EVENT, FailureRecord
 from lfk.core.location import Location
 from lfk.core.messages import AudioReference
 from lfk.core.request import Request
 from lfk.roles.failures import Failures, Recorded
-from lfk.roles.hub.answers import DEAD_EVENT
 from lfk.roles.in_flight import InFlight
 from lfk.roles.sender import ReferenceSender
 

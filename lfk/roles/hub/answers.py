@@ -10,7 +10,7 @@ from lfk.brokers.base import Delivered, Record
 from lfk.brokers.codec import Codec
 from lfk.core.cloudevents import TRACEPARENT, event_headers
 from lfk.core.errors import Kind, LfkError
-from lfk.core.failure_record import FailureRecord, OriginalRecord, is_event_id
+from lfk.core.failure_record import DEAD_EVENT, FailureRecord, OriginalRecord, is_event_id
 from lfk.core.identity import event_id
 from lfk.core.messages import TRANSCRIPT_TYPE, Announcement, Failure
 from lfk.core.printable import printable
@@ -27,8 +27,6 @@ RETRY_EVENT = "lfk.retry.event"
 RETRY_ATTEMPTS = "lfk.retry.attempts"
 RETRY_DUE = "lfk.retry.due"
 ORIGIN = ("lfk.error.original.topic", "lfk.error.original.partition", "lfk.error.original.offset")
-#: The header of a dead letter that names the reference which failed.
-DEAD_EVENT = "lfk.error.event"
 
 
 @dataclass(frozen=True, slots=True)
