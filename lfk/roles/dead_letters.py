@@ -12,16 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from lfk.brokers.base import Broker, Delivered
 from lfk.core.addressing import AudioAddress, Roots, resolve
 from lfk.core.errors import (
-    BrokerFull,
     FailureMissing,
     FailureUnreadable,
-    Kind,
     LfkError,
     NotRetryable,
     RejectedReference,
@@ -36,8 +34,9 @@ from lfk.core.failure_record import DEAD_EVENT, FailureRecord
 from lfk.core.location import Location
 from lfk.core.messages import AudioReference
 from lfk.core.request import Request
+from lfk.roles.dispatch import Dispatch
 from lfk.roles.failures import Failures, Recorded
-from lfk.roles.in_flight import InFlight
+from lfk.roles.parallel import in_parallel
 from lfk.roles.sender import ReferenceSender
 
 if TYPE_CHECKING:
@@ -47,6 +46,8 @@ log = logging.getLogger(__name__)
 
 #: Failures taken together, so that the dead letters of old records are looked up in one reading of their topic.
 _TOGETHER = 100
+#: References on their way at a time: at most 64 KiB each, with the record of the failure.
+IN_FLIGHT = 500
 #: By how much a dead letter may be older than the record of its failure, ms: one clock made both, but it may be set.
 _SLACK = 60_000
 
@@ -145,21 +146,29 @@ def discard(
     dry_run: bool,
 ) -> Tally:
     """Remove the records of what is chosen, also of those that cannot be read, unless a filter would have to."""
+
+    def remove(found: Recorded) -> Handled:
+        error = found.error
+        if error is not None and (isinstance(error, FailureMissing) or choice.only.narrows):
+            return Handled(found.event_id, error=error)
+        try:
+            if not dry_run:
+                failures.forget(found.event_id)
+        except LfkError as refusal:
+            return Handled(found.event_id, found.record, error=refusal)
+        return Handled(found.event_id, found.record)
+
     tally, begun = Tally(), time.monotonic()
+    # Over early means that no more are taken up: what has begun is told of.
+    chosen = takewhile(lambda _found: not stop.is_set() and tally.outage is None, choose(failures, choice, audio_root))
     try:
-        for found in choose(failures, choice, audio_root):
-            if stop.is_set():
-                break
-            try:
-                _discard(failures, found, choice, dry_run=dry_run)
-            except LfkError as error:
-                if isinstance(error, Unreachable):
-                    raise
-                tally.failed += 1
-                report(Handled(found.event_id, found.record, error=error))
-            else:
-                tally.handled += 1
-                report(Handled(found.event_id, found.record))
+        for item in in_parallel(remove, chosen):
+            if isinstance(item.error, Unreachable):
+                tally.outage = tally.outage or item.error
+                continue
+            tally.failed += item.error is not None
+            tally.handled += item.error is None
+            report(item)
     except Unreachable as error:
         tally.outage = error
     tally.seconds = time.monotonic() - begun
@@ -186,8 +195,10 @@ class Retrier:
         self._find = find
         self._report = report
         self._stop = stop
-        self._flight = None if sender is None else InFlight[Handled](sender, self._settled, lambda: self._over)
         self._tally = Tally()
+        self._dispatch = (
+            None if sender is None else Dispatch(sender, stop, self._sent, self._refused, in_flight=IN_FLIGHT)
+        )
 
     def run(self, chosen: Iterable[Recorded]) -> Tally:
         """Send each again, and wait until everything is confirmed. An outage ends it, and is told in the tally."""
@@ -198,14 +209,15 @@ class Retrier:
                 self._send_all(together)
         except Unreachable as error:
             self._tally.outage = error
-        if self._flight is not None:
-            self._tally.left = self._flight.finish()
+        if self._dispatch is not None:
+            self._tally.left = self._dispatch.finish()
+            self._tally.outage = self._tally.outage or self._dispatch.outage
         self._tally.seconds = time.monotonic() - begun
         return self._tally
 
     @property
     def _over(self) -> bool:
-        return self._stop.is_set() or self._tally.outage is not None
+        return self._stop.is_set() if self._dispatch is None else self._dispatch.over
 
     def _send_all(self, together: list[Recorded]) -> None:
         without = {
@@ -217,11 +229,10 @@ class Retrier:
         for one in together:
             if self._over:
                 return
-            item = Handled(one.event_id, one.record)
             try:
                 self._send(one, letters.get(one.event_id))
             except LfkError as error:
-                self._settled(item, error)
+                self._refused(Handled(one.event_id, one.record), error)
 
     def _send(self, found: Recorded, letter: Delivered | None) -> None:
         if found.record is None:
@@ -230,10 +241,10 @@ class Retrier:
         address, reference = self._resolve(reference)
         again = replace(reference, causation_id=found.event_id, timestamp=int(time.time() * 1000))
         item = Handled(found.event_id, found.record, again)
-        if self._flight is None:
-            self._settled(item, None)
+        if self._dispatch is None:
+            self._sent(item)
         else:
-            self._flight.send(item, address.location, again, carried)
+            self._dispatch.send(item, address.location, again, carried)
 
     def _content(self, record: FailureRecord, letter: Delivered | None) -> tuple[AudioReference, Mapping[str, bytes]]:
         """What the failed reference said, and the headers that came with it: from the store, else its dead letter."""
@@ -271,17 +282,13 @@ class Retrier:
                 error.message, hint="let LFK_MODELS list it, or say what to use with both --approach and --model"
             ) from error
 
-    def _settled(self, item: Handled, error: Exception | None) -> None:
-        if error is None:
-            self._tally.handled += 1
-            self._report(item)
-        elif not isinstance(error, LfkError):
-            raise error
-        elif isinstance(error, Unreachable | BrokerFull) or error.kind is Kind.FATAL:
-            self._tally.outage = self._tally.outage or error
-        else:
-            self._tally.failed += 1
-            self._report(replace(item, error=error))
+    def _sent(self, item: Handled) -> None:
+        self._tally.handled += 1
+        self._report(item)
+
+    def _refused(self, item: Handled, error: LfkError) -> None:
+        self._tally.failed += 1
+        self._report(replace(item, error=error))
 
 
 def _name(failures: Failures, text: str) -> str | Recorded:
@@ -297,10 +304,3 @@ def _load(failures: Failures, event: str) -> Recorded:
         return Recorded(event, failures.load(event))
     except (FailureMissing, FailureUnreadable, StoreError) as error:
         return Recorded(event, error=error)
-
-
-def _discard(failures: Failures, found: Recorded, choice: Choice, *, dry_run: bool) -> None:
-    if found.error is not None and (isinstance(found.error, FailureMissing) or choice.only.narrows):
-        raise found.error
-    if not dry_run:
-        failures.forget(found.event_id)

@@ -6,21 +6,16 @@ The store is their source of truth, so nothing here needs a broker or a topic. O
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from lfk.core.errors import FailureMissing, FailureUnreadable, LfkError, ObjectMissing, StoreError, UsageError
 from lfk.core.failure_record import MAX_RECORD_BYTES, FailureRecord, is_event_id
 from lfk.core.location import Location
 from lfk.core.printable import printable
+from lfk.roles.parallel import in_parallel
 from lfk.stores.base import ObjectStore
 
-#: Reads at a time: a store answers in milliseconds, nearly all of them spent waiting.
-_READERS = 8
-#: Records read ahead of whoever takes them: a few megabytes at most.
-_AHEAD = 4 * _READERS
 #: The least of an event id that is looked for: fewer characters name too much by accident.
 _LEAST_ID = 4
 _SUFFIX = ".json"
@@ -123,19 +118,7 @@ class Failures:
         Raises:
             StoreUnreachable: an outage of the store.
         """
-        reading: deque[Future[Recorded | None]] = deque()
-        with ThreadPoolExecutor(_READERS, thread_name_prefix="lfk-failures") as readers:
-            try:
-                for event in events:
-                    reading.append(readers.submit(self._read, event))
-                    if len(reading) >= _AHEAD and (found := reading.popleft().result()) is not None:
-                        yield found
-                while reading:
-                    if (found := reading.popleft().result()) is not None:
-                        yield found
-            finally:
-                for future in reading:
-                    future.cancel()
+        yield from (found for found in in_parallel(self._read, events) if found is not None)
 
     def _read(self, event: str) -> Recorded | None:
         try:

@@ -18,7 +18,7 @@ from lfk.core.failure_filter import FailureFilter
 from lfk.core.failure_record import FailureRecord, OriginalRecord
 from lfk.core.location import Location
 from lfk.core.request import Request
-from lfk.roles import in_flight
+from lfk.roles import dead_letters
 from lfk.roles.dead_letters import Choice, Handled, Retrier, Tally, choose, discard, find_letters
 from lfk.roles.failures import Failures
 from lfk.roles.sender import ReferenceSender
@@ -289,7 +289,7 @@ def test_many_are_sent_with_few_on_their_way(five: Desk, monkeypatch: pytest.Mon
 
     waiting: list[Any] = []
     most: list[int] = []
-    monkeypatch.setattr(in_flight, "MOST", 10)
+    monkeypatch.setattr(dead_letters, "IN_FLIGHT", 10)
     original = OriginalRecord.of("lfk.audio", None, b'{"path_to_audio": "x.wav"}', {})
     for number in range(100, 495):
         five.failures.save(failure_record(f"{number:032x}", original=original))
