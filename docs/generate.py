@@ -194,13 +194,12 @@ def _module(verb: str) -> ModuleType:
 
 def _arguments(verb: str, module: ModuleType) -> Iterator[str]:
     common = {"help", "quiet", "verbose", "env_file", "store", "bootstrap", "json"} - set(module.SETTINGS)
-    # By the name of the field: two verbs may have a flag of the same name for settings of their own.
-    known = specs()
+    by_flag = {spec.flag: spec.env for spec in specs().values() if spec.flag}
     for action in build_parser(verb, module)._actions:
         if action.dest in common:
             continue
         names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.metavar or action.dest}`"
-        env = known[action.dest].env if action.dest in known else ""
+        env = next((by_flag[name] for name in action.option_strings if name in by_flag), "")
         about = (action.help or "").replace("%%", "%").removesuffix(f" [{env}]")
         yield _row(names, about, f"`{env}`" if env else "")
 

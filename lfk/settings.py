@@ -387,7 +387,7 @@ class Settings:
     )
     follow: bool = _setting("LFK_FOLLOW", False, "go on with what comes", "transcripts", parse=_flag, flag="--follow")
     start_from: str = _setting(
-        "LFK_FROM", "", "beginning, end, or a time such as 2026-01-31T08:00", "transcripts", flag="--from"
+        "LFK_FROM", "", "beginning, end, a time such as 2026-01-31T08:00, or 24h (ago)", "transcripts", flag="--from"
     )
     format: tuple[str, ...] = _setting(
         "LFK_FORMAT", (), "formats to print or download", "transcripts", parse=_words, flag="--format"
@@ -426,12 +426,6 @@ class Settings:
     )
     until: str = _setting("LFK_UNTIL", "", "before then; written as --since", "dlq", flag="--until")
     limit: int = _setting("LFK_LIMIT", 0, "at most that many; 0 means all", "dlq", parse=_count, flag="--limit")
-    dlq_approach: str = _setting(
-        "LFK_DLQ_APPROACH", "", "retry with this approach instead of what was asked", "dlq", flag="--approach"
-    )
-    dlq_model: str = _setting(
-        "LFK_DLQ_MODEL", "", "retry with this model instead of what was asked", "dlq", flag="--model"
-    )
     dlq_bulk: bool = _setting(
         "LFK_DLQ_BULK", False, "retry behind fresh uploads, on the bulk topic", "dlq", parse=_flag, flag="--bulk"
     )

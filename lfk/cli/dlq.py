@@ -7,6 +7,7 @@
 
 EVENT is an event id or the beginning of one. Instead of events, --cause, --key, --since and --until narrow down which
 failures are meant; --all means every one. Of a --limit, list and show take the newest, retry and discard the oldest.
+A retry asks for the same as before, unless --approach or --model say otherwise.
 """
 
 from __future__ import annotations
@@ -22,17 +23,7 @@ from lfk.settings import Settings
 if TYPE_CHECKING:
     from lfk.roles.dead_letters import Choice, Handled, Tally
 
-SETTINGS = (
-    "dlq_causes",
-    "dlq_key",
-    "since",
-    "until",
-    "limit",
-    "dlq_approach",
-    "dlq_model",
-    "dlq_bulk",
-    "dry_run",
-)
+SETTINGS = ("dlq_causes", "dlq_key", "since", "until", "limit", "approach", "model", "dlq_bulk", "dry_run")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

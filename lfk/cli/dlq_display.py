@@ -45,7 +45,8 @@ class Causes:
         parts = [f"{many} {code}" for code, many in self._codes.most_common()]
         if self.unreadable:
             parts.append(f"{self.unreadable} not readable")
-        text = f"{count + self.unreadable} failures{': ' if parts else ''}{', '.join(parts)}"
+        every = count + self.unreadable
+        text = f"{every} failure{'' if every == 1 else 's'}{': ' if parts else ''}{', '.join(parts)}"
         fields = {"failures": count, "causes": dict(self._codes.most_common()), "unreadable": self.unreadable}
         console.result("summary", fields, printable(text, _LINE))
 
@@ -91,7 +92,7 @@ def show_discarded(console: Console, item: Handled, *, dry_run: bool) -> None:
 
 
 def show_tally(console: Console, verb: str, tally: Tally, *, dry_run: bool) -> None:
-    """``sent 12 again in 0.3 s, 2 failed``."""
+    """``sent 12 again in 0.3 s: 2 failed``."""
     fields = {
         verb: tally.handled,
         "failed": tally.failed,
@@ -102,7 +103,7 @@ def show_tally(console: Console, verb: str, tally: Tally, *, dry_run: bool) -> N
     done = {"sent": "would send", "discarded": "would discard"}[verb] if dry_run else verb
     again = " again" if verb == "sent" else ""
     left = f", {tally.left} not confirmed" if tally.left else ""
-    text = f"{done} {tally.handled} failures{again} in {tally.seconds:.1f} s, {tally.failed} failed{left}"
+    text = f"{done} {tally.handled}{again} in {tally.seconds:.1f} s: {tally.failed} failed{left}"
     console.result("summary", fields, text)
 
 

@@ -64,7 +64,7 @@ def open_retrier(
 
     where = roots(settings)
     try:
-        asked = Request.make(settings.dlq_approach, settings.dlq_model, {}, where)
+        asked = Request.make(settings.approach, settings.model, {}, where)
     except RejectedReference as error:
         raise UsageError(error.message, hint=error.hint) from error
     sender = None

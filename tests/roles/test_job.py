@@ -13,6 +13,7 @@ import pytest
 from lfk.brokers.base import Delivered, Partition
 from lfk.brokers.codec import JsonCodec
 from lfk.core.errors import (
+    AccessDenied,
     AudioEmpty,
     AudioTooLarge,
     EngineCrashed,
@@ -259,6 +260,15 @@ def test_a_dead_letter_that_comes_good_takes_its_record_away(bench: Bench) -> No
 def test_a_cause_that_is_no_event_costs_nothing(bench: Bench, causation: str) -> None:
     bench.upload("simple/tiny/x.wav")
     assert bench.run("simple/tiny/x.wav", causation_id=causation).status == "done"
+
+
+def test_a_failure_that_may_not_be_removed_costs_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise AccessDenied("nothing is deleted here")
+
+    bench.upload("simple/tiny/x.wav")
+    monkeypatch.setattr(bench.store, "delete", refuse)
+    assert bench.run("simple/tiny/x.wav", causation_id="a" * 32).status == "done"
 
 
 def test_a_leading_sources_may_be_part_of_the_key_or_not(bench: Bench) -> None:

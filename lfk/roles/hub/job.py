@@ -17,7 +17,7 @@ from pathlib import Path
 from lfk.brokers.base import Delivered
 from lfk.brokers.codec import Codec
 from lfk.core.addressing import AudioAddress, Roots, resolve
-from lfk.core.errors import AudioEmpty, AudioTooLarge, LfkError, ModelMissing, ObjectMissing
+from lfk.core.errors import AudioEmpty, AudioTooLarge, LfkError, ModelMissing, ObjectMissing, StoreError
 from lfk.core.identity import job_id as identify_job
 from lfk.core.identity import recognition_id
 from lfk.core.manifest import AudioVersion, Manifest, Rendering, StoredResult
@@ -135,8 +135,7 @@ class JobRunner:
         if done is None:
             done = self._work(job, address, key, info, identity, options, rendering, begin)
         if reference.causation_id:
-            # A dead letter that was sent again and has come good.
-            self._failures.forget(reference.causation_id)
+            self._come_good(reference.causation_id)
         return announce(job, address, done)
 
     def describe(self, job: Job) -> None:
@@ -150,6 +149,13 @@ class JobRunner:
             log.debug("not to be told: %s", error, extra={"event_id": job.event_id})
 
     # --- steps
+
+    def _come_good(self, failed: str) -> None:
+        """A dead letter that was sent again is done: its failure goes. A store that keeps everything costs no job."""
+        try:
+            self._failures.forget(failed)
+        except StoreError as error:
+            log.warning("the failure of %s stays recorded: %s", failed, error)
 
     def _look(self, address: AudioAddress) -> tuple[ObjectInfo, AudioAddress]:
         """The audio object; a relative path with a leading ``sources`` may name it in two ways."""
