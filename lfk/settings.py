@@ -387,7 +387,7 @@ class Settings:
     )
     follow: bool = _setting("LFK_FOLLOW", False, "go on with what comes", "transcripts", parse=_flag, flag="--follow")
     start_from: str = _setting(
-        "LFK_FROM", "", "beginning, end, or a time such as 2026-01-31T08:00", "transcripts", flag="--from"
+        "LFK_FROM", "", "beginning, end, a time such as 2026-01-31T08:00, or 24h (ago)", "transcripts", flag="--from"
     )
     format: tuple[str, ...] = _setting(
         "LFK_FORMAT", (), "formats to print or download", "transcripts", parse=_words, flag="--format"
@@ -401,6 +401,33 @@ class Settings:
         "",
         "consumer group of `transcripts --follow --out`; empty means one per machine and folder",
         "transcripts",
+    )
+
+    # --- dead letters
+    dlq_causes: tuple[str, ...] = _setting(
+        "LFK_DLQ_CAUSE",
+        (),
+        "failures with these error codes",
+        "dlq",
+        parse=_words,
+        flag="--cause",
+        metavar="CODE",
+    )
+    dlq_key: str = _setting(
+        "LFK_DLQ_KEY",
+        "",
+        "failures of this audio or, with a / at its end, of all below this prefix",
+        "dlq",
+        flag="--key",
+        metavar="LOCATION",
+    )
+    since: str = _setting(
+        "LFK_SINCE", "", "from then on: a time such as 2026-01-31T08:00, or 24h (ago)", "dlq", flag="--since"
+    )
+    until: str = _setting("LFK_UNTIL", "", "before then; written as --since", "dlq", flag="--until")
+    limit: int = _setting("LFK_LIMIT", 0, "at most that many; 0 means all", "dlq", parse=_count, flag="--limit")
+    dlq_bulk: bool = _setting(
+        "LFK_DLQ_BULK", False, "retry behind fresh uploads, on the bulk topic", "dlq", parse=_flag, flag="--bulk"
     )
 
     # --- demo

@@ -34,6 +34,7 @@
     ├── ModelMissing, ModelInvalid
     ├── FileUnreadable           a file of this machine that cannot be read
     ├── ScratchFull              this machine's disk, not the audio
+    ├── FailureMissing, FailureUnreadable, NotRetryable     a recorded failure
     └── AttemptsExhausted        a reference whose attempts died with the hub itself
 
 ``kind`` says what a machine does about it: *transient* is tried again, *permanent* is answered with a failure,
@@ -439,6 +440,27 @@ class ScratchFull(LfkError):
     kind = Kind.TRANSIENT
     suspect = Suspect.SCRATCH
     hint = "make room in MAIN_NODE_TEMP_FOLDER, or lower LFK_SCRATCH_BYTES"
+
+
+class FailureMissing(LfkError):
+    """No failure is recorded under that event id."""
+
+    code = "failure_missing"
+    hint = "see `lfk dlq list`; it may have been sent again and come good, or been discarded"
+
+
+class FailureUnreadable(LfkError):
+    """The record of a failure in the store is damaged."""
+
+    code = "failure_unreadable"
+    hint = "`lfk dlq discard EVENT` removes it; `lfk republish --only missing` then finds the audio again"
+
+
+class NotRetryable(LfkError):
+    """A dead letter that would fail again however often it is sent, or whose message is nowhere to be had."""
+
+    code = "not_retryable"
+    hint = "have its sender correct it and send a new reference, then `lfk dlq discard EVENT`"
 
 
 class AttemptsExhausted(LfkError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -14,12 +13,12 @@ from lfk.core.formats import MANIFEST
 from lfk.core.location import Location
 from lfk.core.media_types import is_media
 from lfk.core.messages import AudioReference
+from lfk.roles.failures import Failures
 from lfk.roles.sender import ReferenceSender
 from lfk.stores.base import ObjectInfo, ObjectStore
 
 log = logging.getLogger(__name__)
 
-_FAILURE_LIMIT = 256 * 1024
 #: How long an outage or a full broker is left alone before it is tried again.
 _AGAIN_SECONDS = 10.0
 
@@ -158,9 +157,8 @@ def _is_ours(location: Location, roots: Roots) -> bool:
 
 def _failures(store: ObjectStore, roots: Roots) -> Iterator[tuple[str, float]]:
     """Audio location and time (seconds) of every recorded failure."""
-    for info in store.list(roots.records.join("failed").as_prefix()):
-        try:
-            data = json.loads(store.read(info.location, limit=_FAILURE_LIMIT)[0])
-            yield str(data["path_to_audio"]), float(data["timestamp"]) / 1000
-        except (LfkError, ValueError, KeyError, TypeError) as error:
-            log.warning("%s is passed over: %s", info.location, error)
+    for found in Failures(store, roots.records).each():
+        if found.record is None:
+            log.warning("the failure of %s is passed over: %s", found.event_id, found.error)
+        elif found.record.announcement.path_to_audio is not None:
+            yield found.record.announcement.path_to_audio, found.record.announcement.timestamp / 1000

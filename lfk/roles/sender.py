@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from lfk.brokers.base import Publisher, Record
@@ -26,8 +26,16 @@ class ReferenceSender:
         self._topic = topic
         self._source = source
 
-    def send(self, audio: Location, reference: AudioReference, confirmed: Callable[[Exception | None], None]) -> None:
+    def send(
+        self,
+        audio: Location,
+        reference: AudioReference,
+        confirmed: Callable[[Exception | None], None],
+        carried: Mapping[str, bytes] | None = None,
+    ) -> None:
         """Queue one reference; the record key is the canonical location of the audio.
+
+        ``carried`` are the headers of a record that it repeats: their ``traceparent`` goes along.
 
         Raises:
             RejectedReference: the reference is not one that may be sent.
@@ -38,6 +46,7 @@ class ReferenceSender:
             type_=REFERENCE_TYPE,
             source=self._source,
             timestamp=reference.timestamp or int(time.time() * 1000),
+            carried=carried,
         )
         value = self._codec.encode_reference(reference)
         self._publisher.send(Record(self._topic, str(audio).encode("utf-8"), value, headers), confirmed)

@@ -107,11 +107,12 @@ def open_hub(
     """
     from lfk.engine.pool import EnginePool
     from lfk.roles.demo import SAMPLE
+    from lfk.roles.failures import Failures
     from lfk.roles.heartbeat import Heartbeat
     from lfk.roles.hub.answers import Topics, failure_record
     from lfk.roles.hub.health import HealthServer
     from lfk.roles.hub.hub import Hub
-    from lfk.roles.hub.job import JobRunner, Limits, failure_location
+    from lfk.roles.hub.job import JobRunner, Limits
     from lfk.roles.hub.plan import HubPlan
     from lfk.roles.hub.probes import Probes
     from lfk.roles.hub.scratch import Scratch
@@ -124,6 +125,7 @@ def open_hub(
     workers = worker_count(settings)
     slots = workers + settings.prefetch
     messages = codec(settings)
+    failures = Failures(store, where.records)
     with ExitStack() as stack:
         server = HealthServer(settings.health) if settings.health else None
         if server is not None:
@@ -147,11 +149,7 @@ def open_hub(
         )
 
         def record_failure(job: Job, announcement: Announcement, error: LfkError) -> None:
-            store.put(
-                failure_location(where.records, job.event_id),
-                failure_record(announcement, error, job),
-                content_type="application/json",
-            )
+            failures.save(failure_record(announcement, error, job))
 
         probes = Probes(
             store=store,
@@ -186,7 +184,7 @@ def open_hub(
             plan=plan,
             stop=stop,
             stop_engines=pool.close,
-            model_of=runner.model_of,
+            describe=runner.describe,
             report=report,
             references_missed=_reconciling(settings, store, stack, stop),
         )

@@ -23,9 +23,10 @@ from lfk.engine.base import ModelIdentity, Outcome, Recognised, StageProgress, T
 from lfk.engine.canned import CannedEngine, CannedKind
 from lfk.engine.pool import EnginePool
 from lfk.roles.demo import SAMPLE
+from lfk.roles.failures import Failures
 from lfk.roles.hub.answers import Topics, failure_record
 from lfk.roles.hub.hub import Hub
-from lfk.roles.hub.job import Job, JobRunner, Limits, failure_location
+from lfk.roles.hub.job import Job, JobRunner, Limits
 from lfk.roles.hub.plan import HubPlan, Summary
 from lfk.roles.hub.probes import Probes
 from lfk.roles.hub.scratch import Scratch
@@ -140,12 +141,17 @@ class HubBench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.broker = MemoryBroker(partitions=2)
         self.store = FaultyStore()
         self.store.ensure(ROOTS.audio)
+        self.failures = Failures(self.store, ROOTS.records)
+        self.missed = 0
+        self.renew_broker()
+
+    def renew_broker(self) -> None:
+        """A broker whose topics hold nothing."""
+        self.broker = MemoryBroker(partitions=2)
         for topic in (*LANES.values(), TOPICS.transcripts, TOPICS.dlq):
             self.broker._topic(topic)
-        self.missed = 0
 
     def add_audio(self, *names: str) -> None:
         """Objects below the audio root."""
@@ -159,6 +165,20 @@ class HubBench:
             value = json.dumps({"path_to_audio": name}).encode()
             key = str(ROOTS.audio.join(name)).encode()
             publisher.send(Record(LANES[lane], key, value, headers or {}), _must_be_sent)
+
+    def send(self, *values: bytes) -> None:
+        """Messages as some sender wrote them, with a key each and a header."""
+        publisher = self.broker.publisher()
+        for number, value in enumerate(values):
+            record = Record(LANES["fresh"], f"key {number}".encode(), value, {"traceparent": b"00-1"})
+            publisher.send(record, _must_be_sent)
+
+    def run(self, answers: int) -> list[Announcement]:
+        """A hub for as long as it takes to answer so many more; what it announced."""
+        before = {one.event_id for one in self.announcements()}
+        with self.hub():
+            wait_until(self.answered(len(before) + answers))
+        return [one for one in self.announcements() if one.event_id not in before]
 
     @contextmanager
     def hub(
@@ -185,11 +205,7 @@ class HubBench:
         )
 
         def record_failure(job: Job, announcement: Announcement, error: LfkError) -> None:
-            self.store.put(
-                failure_location(ROOTS.records, job.event_id),
-                failure_record(announcement, error, job),
-                content_type="application/json",
-            )
+            self.failures.save(failure_record(announcement, error, job))
 
         probes = Probes(
             store=self.store,
@@ -223,7 +239,7 @@ class HubBench:
             plan=plan,
             stop=stop,
             stop_engines=pool.close,
-            model_of=runner.model_of,
+            describe=runner.describe,
             report=lambda _announcement: None,
             references_missed=self._miss,
         )

@@ -69,12 +69,12 @@ class Hub:
         plan: HubPlan,
         stop: threading.Event,
         stop_engines: Callable[[], None],
-        model_of: Callable[[Delivered], str],
+        describe: Callable[[Job], None],
         report: Callable[[Announcement], None],
         references_missed: Callable[[], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``model_of`` names the model that a record asks for, ``report`` gets every announcement that is settled.
+        """``describe`` notes what a job's record asks for, ``report`` gets every announcement that is settled.
 
         ``references_missed`` is called when references have gone from their topic unread.
         """
@@ -87,7 +87,7 @@ class Hub:
         self._references_missed = references_missed
         self._clock = clock
         lane_of = {topic: lane for lane, topic in plan.lanes.items()}
-        self._waiting = Waiting(plan.weights, lane_of, model_of, plan.engines)
+        self._waiting = Waiting(plan.weights, lane_of, describe, plan.engines)
         self._holdings = Holdings(plan.topics.dlq, self._concluded)
         self._running: dict[int, tuple[Hashable, Job]] = {}
         self._seen_running: tuple[Job, ...] = ()

@@ -17,16 +17,16 @@ from pathlib import Path
 from lfk.brokers.base import Delivered
 from lfk.brokers.codec import Codec
 from lfk.core.addressing import AudioAddress, Roots, resolve
-from lfk.core.errors import AudioEmpty, AudioTooLarge, LfkError, ModelMissing, ObjectMissing
+from lfk.core.errors import AudioEmpty, AudioTooLarge, LfkError, ModelMissing, ObjectMissing, StoreError
 from lfk.core.identity import job_id as identify_job
 from lfk.core.identity import recognition_id
-from lfk.core.location import Location
 from lfk.core.manifest import AudioVersion, Manifest, Rendering, StoredResult
 from lfk.core.messages import Announcement, AudioReference
 from lfk.core.options import JobOptions, parse_options
 from lfk.core.transcript import Transcript
 from lfk.engine.base import EngineKind, ModelIdentity, Task
 from lfk.engine.pool import EnginePool
+from lfk.roles.failures import Failures
 from lfk.roles.hub.scratch import Scratch
 from lfk.roles.results import Published, Results
 from lfk.stores.base import ObjectInfo, ObjectStore
@@ -97,6 +97,7 @@ class JobRunner:
     ) -> None:
         self._store = store
         self._roots = roots
+        self._failures = Failures(store, roots.records)
         self._codec = codec
         self._results = results
         self._kind = kind
@@ -134,19 +135,27 @@ class JobRunner:
         if done is None:
             done = self._work(job, address, key, info, identity, options, rendering, begin)
         if reference.causation_id:
-            # A dead letter that was sent again and has come good.
-            self._store.delete(failure_location(self._roots.records, reference.causation_id))
+            self._come_good(reference.causation_id)
         return announce(job, address, done)
 
-    def model_of(self, record: Delivered) -> str:
-        """The model that a record asks for, empty where it cannot be told; for choosing what to start next."""
+    def describe(self, job: Job) -> None:
+        """Note what a job's record asks for, as far as that can be told without a look at the audio."""
         try:
-            reference = self._codec.decode_reference(record.value)
-            return resolve(reference.path_to_audio, reference.transcription_approach, self._roots).model
-        except LfkError:
-            return ""
+            reference = job.reference = self._codec.decode_reference(job.record.value)
+            address = job.address = resolve(reference.path_to_audio, reference.transcription_approach, self._roots)
+            job.model = address.model
+        except LfkError as error:
+            # Running it will fail in the same way, and answer for it.
+            log.debug("not to be told: %s", error, extra={"event_id": job.event_id})
 
     # --- steps
+
+    def _come_good(self, failed: str) -> None:
+        """A dead letter that was sent again is done: its failure goes. A store that keeps everything costs no job."""
+        try:
+            self._failures.forget(failed)
+        except StoreError as error:
+            log.warning("the failure of %s stays recorded: %s", failed, error)
 
     def _look(self, address: AudioAddress) -> tuple[ObjectInfo, AudioAddress]:
         """The audio object; a relative path with a leading ``sources`` may name it in two ways."""
@@ -333,8 +342,3 @@ def _suffix(name: str) -> str:
     """The file's suffix where it is a plain one; nothing else of a name from outside reaches the disk."""
     suffix = Path(name).suffix.lower()
     return suffix if re.fullmatch(r"\.[a-z0-9]{1,5}", suffix) else ""
-
-
-def failure_location(records: Location, event: str) -> Location:
-    """Where the failure of a reference is recorded in the store."""
-    return records.join(f"failed/{event}.json")

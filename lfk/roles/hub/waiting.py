@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
 
-from lfk.brokers.base import Delivered
 from lfk.core.admission import Admission
 from lfk.roles.hub.due import DueJobs
 from lfk.roles.hub.job import Job
@@ -19,11 +18,11 @@ class Waiting:
     """Owned by the hub's one thread."""
 
     def __init__(
-        self, weights: Mapping[str, int], lane_of: Mapping[str, str], model_of: Callable[[Delivered], str], engines: int
+        self, weights: Mapping[str, int], lane_of: Mapping[str, str], describe: Callable[[Job], None], engines: int
     ) -> None:
-        """``weights`` by lane, ``lane_of`` by topic; ``model_of`` names the model that a record asks for."""
+        """``weights`` by lane, ``lane_of`` by topic; ``describe`` notes what a job's record asks for."""
         self._lane_of = lane_of
-        self._model_of = model_of
+        self._describe = describe
         self._admission: Admission[Job] = Admission(weights)
         self._due = DueJobs()
         self._suspects: deque[Job] = deque()
@@ -34,13 +33,13 @@ class Waiting:
 
     def add(self, job: Job, *, suspect: bool) -> None:
         """A job waits for its turn."""
+        self._describe(job)
         if suspect:
             self._suspects.append(job)
             return
         record = job.record
         # One job per audio and topic at a time; a record without a key is an audio of its own.
         key = (record.partition.topic, record.key or (record.partition, record.offset))
-        job.model = self._model_of(record)
         self._admission.add(self._lane_of[record.partition.topic], key, job, job.model)
 
     def add_later(self, job: Job, due: float) -> None:
