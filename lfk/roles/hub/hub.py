@@ -358,11 +358,11 @@ class Hub:
 
     def _probed(self, report: Probed) -> None:
         """What was held is the job's own failure, or waits until this hub is well."""
-        for held in self._self_check.told(report):
+        for held, ours in self._self_check.told(report):
             job = held.job
             if job.orphaned:
                 self._let_go(job)
-            elif self.trouble is not None:
+            elif ours:
                 log.warning("the reference waits: %s", held.error, extra=_about(job))
                 self._let_go(job)
                 if isinstance(held, Ended):

@@ -58,18 +58,20 @@ class SelfCheck:
         self._probe = probe
         self._streak = streak
         self._failing: set[Hashable] = set()
-        self._held: list[Held] = []
-        self._suspects: set[Suspect] = set()
+        #: What waits for a probe to begin, and what the present probe is about.
+        self._held: list[tuple[Held, Suspect]] = []
+        self._asked: list[tuple[Held, Suspect]] = []
         self._probing = False
         self._wait = _FIRST_LOOK_SECONDS
         self._again_at = 0.0
+        #: When the last trouble with a part ended, seconds since the epoch.
+        self._healed_at: dict[Suspect, float] = {}
 
     def hold(self, report: Held, error: LfkError) -> bool:
         """Keep a failure that may be the hub's own; False if it is the job's."""
         if error.suspect is None or not self._is_suspicious(report, error):
             return False
-        self._held.append(report)
-        self._suspects.add(error.suspect)
+        self._held.append((report, error.suspect))
         self.look()
         return True
 
@@ -82,31 +84,39 @@ class SelfCheck:
         due = bool(self._held) or (self.trouble is not None and time.monotonic() >= self._again_at)
         if not due or self._probing:
             return
-        suspects = set(self._suspects)
+        self._asked, self._held = self._held, []
+        suspects = {suspect for _report, suspect in self._asked}
         if self.trouble is not None:
             suspects.add(self.trouble.suspect)
         self._probing = True
         self._probe(frozenset(suspects))
 
-    def told(self, probed: Probed) -> list[Held]:
-        """A probe has told; returns what was held. Whether it is the hub's fault is then in ``trouble``."""
+    def told(self, probed: Probed) -> list[tuple[Held, bool]]:
+        """A probe has told; returns what was held, each with whether it is the hub's fault."""
         self._probing = False
-        self._suspects.clear()
-        held, self._held = self._held, []
+        asked, self._asked = self._asked, []
+        self._judge(probed)
+        return [(report, self._is_ours(report, suspect)) for report, suspect in asked]
+
+    def _judge(self, probed: Probed) -> None:
         if probed.error is None or probed.suspect is None:
             if self.trouble is not None:
                 log.warning("well again after %.0f s: %s", time.time() - self.trouble.since, self.trouble)
+                self._healed_at[self.trouble.suspect] = time.time()
             self.trouble = None
             self._wait = _FIRST_LOOK_SECONDS
             # The engines are well, so those audios are to blame; only as many others raise the question again.
             self._failing.clear()
-            return held
+            return
         if self.trouble is None:
             self.trouble = Trouble(probed.suspect, probed.error, time.time())
             log.error("this hub takes no work: %s - %s", self.trouble, probed.error.hint)
         self._again_at = time.monotonic() + self._wait
         self._wait = min(_LAST_LOOK_SECONDS, self._wait * _LOOK_FACTOR)
-        return held
+
+    def _is_ours(self, report: Held, suspect: Suspect) -> bool:
+        """Also where the trouble is over by now, if the job began before that."""
+        return self.trouble is not None or report.job.started < self._healed_at.get(suspect, 0.0)
 
     def _is_suspicious(self, report: Held, error: LfkError) -> bool:
         if error.suspect is not Suspect.ENGINE or error.kind is Kind.FATAL:
