@@ -31,6 +31,8 @@ NOTE_PRESSURE = NOTE_LIMIT * 3 // 4
 
 _RUNS = 1
 _SINGLES = 2
+#: So many open offsets fit whatever they are: each takes at most 10 bytes for its skip and 5 for its attempts.
+_FEW_OPEN = NOTE_PRESSURE * 3 // 4 // 15
 #: No hub has nearly as many references in hand; a note that claims more is damaged.
 _MOST_OPEN = 65536
 
@@ -143,6 +145,8 @@ class Ledger:
     @property
     def pressed(self) -> bool:
         """The note is near its limit: take nothing more in until something is done."""
+        if len(self._open) + len(self._expected) < _FEW_OPEN:
+            return False
         mark = self.progress()
         return mark is not None and len(mark[1]) > NOTE_PRESSURE
 

@@ -175,7 +175,7 @@ class Hub:
         for job in self._waiting.woken(self._clock()):
             self._queue(job)
         self._start_jobs()
-        self._flow.steer(self._holdings.partitions, self._has_enough)
+        self._flow.steer(self._holdings.partitions, self._enough())
         if self._holdings.in_hand:
             self._active_at = time.monotonic()
 
@@ -285,15 +285,16 @@ class Hub:
         else:
             self._threads.start(job)
 
-    def _has_enough(self, partition: Partition) -> bool:
-        """Whether nothing more of a partition should be taken in."""
-        holdings = self._holdings
-        return (
-            self.trouble is not None
-            or self._waiting.able(partition.topic) >= _WINDOW * self._plan.slots
-            or (self._waiting.many_due and partition.topic == self._plan.topics.retry)
-            or holdings.in_hand_of(partition) >= MOST_IN_HAND
-            or holdings.pressed(partition)
+    def _enough(self) -> Callable[[Partition], bool]:
+        """Tells of a partition whether nothing more of it should be taken in."""
+        holdings, topics = self._holdings, self._plan.lanes.values()
+        full = {topic for topic in topics if self._waiting.able(topic) >= _WINDOW * self._plan.slots}
+        if self._waiting.many_due:
+            full.add(self._plan.topics.retry)
+        if self.trouble is not None:
+            full.update(topics)
+        return lambda partition: (
+            partition.topic in full or holdings.in_hand_of(partition) >= MOST_IN_HAND or holdings.pressed(partition)
         )
 
     # --- what threads report
