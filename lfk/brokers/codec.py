@@ -93,12 +93,16 @@ def _decode(value: bytes | None, schema: str) -> Mapping[str, Any]:
     if len(value) >= MAX_MESSAGE_BYTES:
         _refuse_large(value)
     try:
-        data = json.loads(value, object_pairs_hook=_unique, parse_constant=_no_constant)
+        # Decoded here, as `loads` would take UTF-16 and broken UTF-8, too. A mark at the beginning does no harm.
+        text = value.decode("utf-8-sig")
+        data = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        if "\\u" in text:
+            _refuse_half_characters(data)
     except MalformedMessage:
         raise
     except RecursionError as error:
         raise MalformedMessage("the message is nested too deeply") from error
-    except (ValueError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise MalformedMessage(f"the message is not UTF-8 JSON: {printable(str(error), 120)}") from error
     if not isinstance(data, dict):
         raise MalformedMessage(f"the message is a JSON {type(data).__name__}, not an object")
@@ -121,6 +125,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(data) != len(pairs):
         raise MalformedMessage("the message has a key twice")
     return data
+
+
+def _refuse_half_characters(data: Any) -> None:
+    """JSON can spell half of a pair of surrogates, which no UTF-8 can hold: such a text could be read, and never be
+    written into an answer."""
+    try:
+        json.dumps(data, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise MalformedMessage("the message holds half a character (a lone surrogate)") from error
 
 
 def _no_constant(name: str) -> NoReturn:

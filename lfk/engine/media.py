@@ -250,6 +250,10 @@ class _Decoder:
         while True:
             try:
                 packet = next(packets, None)
+            except IndexError:
+                # A track that begins in the middle, which PyAV does not know of: its packet is read, so go on behind it.
+                packets = self._container.demux(self._stream)
+                continue
             except MemoryError:
                 raise
             except av.error.FFmpegError:

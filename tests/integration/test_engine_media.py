@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -408,6 +408,39 @@ def test_tables_that_ask_for_gigabytes_are_refused(tmp_path: Path) -> None:
         decode(tmp_path / "x.mp4", tmp_path, HOUR)
     assert resource.getrlimit(resource.RLIMIT_DATA) == limit
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2 << 20
+
+
+def test_a_track_that_begins_in_the_middle_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyAV does not expect such, which recorders of broadcasts write: its reading ends with an IndexError, once read."""
+    real = av.open
+
+    class Surprised:
+        surprises = 3
+
+        def __init__(self, *about: Any, **options: Any) -> None:
+            self._real = real(*about, **options)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+        def __enter__(self) -> Surprised:
+            return self
+
+        def __exit__(self, *_error: object) -> None:
+            self._real.close()
+
+        def demux(self, stream: Any) -> Iterator[Any]:
+            for number, packet in enumerate(self._real.demux(stream)):
+                if number == 20 and self.surprises:
+                    self.surprises -= 1
+                    raise IndexError("list index out of range")
+                yield packet
+
+    path = encoded(tmp_path / "x.ts", tone(3.0, 48_000), "mp2")
+    monkeypatch.setattr("av.open", Surprised)
+    audio = decode(path, tmp_path, HOUR)
+    assert audio.duration == pytest.approx(3.0, abs=0.2)
+    assert audio.warnings == ()
 
 
 def test_no_decoder_of_pictures_is_ever_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
