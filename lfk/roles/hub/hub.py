@@ -27,6 +27,7 @@ from lfk.brokers.codec import Codec
 from lfk.core.admission import Admission
 from lfk.core.errors import AttemptsExhausted, Kind, LfkError
 from lfk.core.messages import Announcement
+from lfk.core.retry import MAX_WAIT_SECONDS
 from lfk.roles.hub.answers import (
     announcement_record,
     dead_letter,
@@ -208,10 +209,11 @@ class Hub:
     def _take_in(self, record: Delivered) -> None:
         if not self._holdings.deliver(record):
             return
-        job, due = receive(record)
+        job, due = receive(record, self._plan.topics.retry)
         self._holdings.keep(job)
-        if due > self._clock():
-            self._wait(job, due)
+        if due > (now := self._clock()):
+            # No hub asks for a longer wait, whatever is written there.
+            self._wait(job, min(due, now + MAX_WAIT_SECONDS))
         else:
             self._queue(job)
 
