@@ -251,7 +251,7 @@ class _Decoder:
             try:
                 packet = next(packets, None)
             except IndexError:
-                # A track that begins in the middle, which PyAV does not know of: its packet is read, so go on behind it.
+                # A track that begins in the middle, which PyAV does not know of; its packet is read.
                 packets = self._container.demux(self._stream)
                 continue
             except MemoryError:

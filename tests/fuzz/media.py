@@ -68,10 +68,22 @@ def media(seed: int, count: int, canary: str = "127.0.0.1:9") -> Iterator[Medium
 def recordings() -> Mapping[str, bytes]:
     """One and a half seconds in every form that people send."""
     kinds = {
-        "x.wav": "pcm_s16le", "x.mp3": "libmp3lame", "x.mp4": "aac", "x.m4a": "alac", "x.ogg": "libopus",
-        "x.flac": "flac", "x.webm": "libopus", "x.mkv": "flac", "x.aac": "aac", "x.ts": "mp2",
-        "x.wma": "wmav2", "x.aiff": "pcm_s16be", "x.avi": "libmp3lame", "x.wv": "wavpack", "x.caf": "pcm_s16le",
-    }  # fmt: skip
+        "x.wav": "pcm_s16le",
+        "x.mp3": "libmp3lame",
+        "x.mp4": "aac",
+        "x.m4a": "alac",
+        "x.ogg": "libopus",
+        "x.flac": "flac",
+        "x.webm": "libopus",
+        "x.mkv": "flac",
+        "x.aac": "aac",
+        "x.ts": "mp2",
+        "x.wma": "wmav2",
+        "x.aiff": "pcm_s16be",
+        "x.avi": "libmp3lame",
+        "x.wv": "wavpack",
+        "x.caf": "pcm_s16le",
+    }
     with TemporaryDirectory() as folder:
         film = Path(folder, "film.mp4")
         video(film, sound=False)
@@ -146,8 +158,16 @@ def _resized(chance: random.Random, name: str, wholes: Mapping[str, bytes]) -> b
 
 
 _DAMAGE: tuple[Callable[[random.Random, str, Mapping[str, bytes]], bytes], ...] = (
-    _flipped, _truncated, _lying, _lying, _spliced, _repeated, _moved, _headed, _resized,
-)  # fmt: skip
+    _flipped,
+    _truncated,
+    _lying,
+    _lying,
+    _spliced,
+    _repeated,
+    _moved,
+    _headed,
+    _resized,
+)
 
 
 # --- bombs

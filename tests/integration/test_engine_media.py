@@ -411,7 +411,7 @@ def test_tables_that_ask_for_gigabytes_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_track_that_begins_in_the_middle_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyAV does not expect such, which recorders of broadcasts write: its reading ends with an IndexError, once read."""
+    """PyAV does not expect such, which recorders of broadcasts write: its reading ends with an IndexError then."""
     real = av.open
 
     class Surprised:
