@@ -51,7 +51,7 @@ class Recorded:
 Report = Begin | Ended | Recorded
 
 #: Errors that may be the store's and not the audio's; a probe of the hub's own store decides.
-_MAYBE_OUTAGE = (Unreachable, AccessDenied, BucketMissing, StoreFull)
+_MAYBE_OUTAGE = (Unreachable, AccessDenied, BucketMissing)
 
 
 class UnexpectedFailure(LfkError):
@@ -123,7 +123,8 @@ class JobThreads:
         return Recorded(job, announcement, error)
 
     def _is_outage(self, error: LfkError) -> bool:
-        return isinstance(error, _MAYBE_OUTAGE) and not self._store_works()
+        # What is full for a transcript may have room for a probe, and no audio is to blame for it.
+        return isinstance(error, StoreFull) or (isinstance(error, _MAYBE_OUTAGE) and not self._store_works())
 
     def _begin(self, job: Job) -> None:
         request = Begin(job, threading.Event(), threading.Event())
