@@ -34,6 +34,9 @@ def check(rig: Rig, sent: list[Sent], hub: Done) -> None:
     assert (wrong, strangers) == ([], [])
     failed = {one.event: one.announcements[0].error.code for one in sent if one.announcements[0].error}
     assert rig.failures() == failed
+    for one in (one.announcements[0] for one in sent):
+        unread = one.error is not None and one.error.stage == "parse"
+        assert (one.path_to_audio is None, one.topic) == (unread, rig.topics["audio"] if unread else None)
     assert hub.code == 1, hub.err
     for text in ("Traceback", "a fault of lfk itself", "[internal]"):
         assert text not in hub.err
