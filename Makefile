@@ -15,7 +15,7 @@ LAYER = $(if $(wildcard .venv/.dev-installed),dev,demo)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv venv-demo test test-unit check format lock services train-aligner wheel clean
+.PHONY: help demo venv venv-demo test test-unit fuzz check format lock services train-aligner wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,12 @@ test: venv services ## all tests; servers come from LFK_TEST_*, Docker or local 
 
 test-unit: venv ## the tests that need no server and no speech engine
 	$(PY) -m pytest -m "not kafka and not s3 and not engine and not slow" tests/unit tests/contract $(ARGS)
+
+SEED ?= $(shell date +%s)
+COUNT ?= 5000
+
+fuzz: venv ## hostile messages and media for as long as you like; SEED=7 repeats a run, COUNT=5000 is its size
+	nice $(PY) -m tests.fuzz --seed $(SEED) --count $(COUNT)
 
 check: venv ## formatting, lint, strict types, architecture
 	$(BIN)/ruff format --check $(SOURCES)

@@ -101,7 +101,7 @@ def _decode(value: bytes | None, schema: str) -> Mapping[str, Any]:
         raise
     except RecursionError as error:
         raise MalformedMessage("the message is nested too deeply") from error
-    except (ValueError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise MalformedMessage(f"the message is not UTF-8 JSON: {printable(str(error), 120)}") from error
     if not isinstance(data, dict):
         raise MalformedMessage(f"the message is a JSON {type(data).__name__}, not an object")

@@ -47,6 +47,8 @@ _PRODUCER: Mapping[str, Any] = {
     "enable.idempotence": True,
     "linger.ms": 5,
     "compression.type": "lz4",
+    # How large a record may be is the topic's to say: the one of dead letters takes more than others.
+    "message.max.bytes": 64 << 20,
     # Bounds what waits in memory while a broker is away.
     "queue.buffering.max.messages": 20000,
     "queue.buffering.max.kbytes": 65536,

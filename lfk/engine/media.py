@@ -3,7 +3,8 @@
 Decoded with PyAV, which brings FFmpeg's libraries along, so no system ffmpeg is needed. Samples go through a scratch
 file that is mapped and has no name: hours of audio cost disk (64 kB a second) and not memory, and nothing is
 left behind. Recordings are hostile: only plain local files are opened, only by demuxers that read one file and open
-no other (no playlists, no concatenation, no devices), and never over a network protocol.
+no other (no playlists, no concatenation, no devices), never over a network protocol, never by a decoder of pictures,
+and never with more memory than recordings need, whatever their tables declare.
 
 Refused: what is no recording, has no audio track or no samples, or is longer than allowed. What is damaged or cut
 short but holds audio is used, with a warning.
@@ -16,18 +17,22 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 import av
 import av.error
 import numpy as np
+from av.codec import Codec, codecs_available
+from av.codec.codec import UnknownCodecError
 from av.stream import Disposition
 from numpy.typing import NDArray
 
 from lfk.core.errors import AudioEmpty, AudioTooLong, AudioUndecodable, FileUnreadable, NoAudioTrack, ScratchFull
+from lfk.engine.memory import memory_ceiling
 from lfk.engine.samples import SAMPLE_RATE, Resampler, Samples, mono
 
 #: Demuxers of single files, by FFmpeg's names. Not here, on purpose: hls, dash, concat, sdp, image2, lavfi and all
@@ -36,7 +41,9 @@ DEMUXERS = (
     "3gp aac ac3 aiff amr amrnb amrwb ape asf au avi caf dts eac3 flac flv gsm matroska mov mp3 mp4 mpeg mpegts "
     "mxf ogg rm tta voc w64 wav webm wv"
 )
-_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(DEMUXERS.split())}
+#: What decoding may take beside the samples: the index of a day of video is some 200 MB. Tables that ask for more
+#: are forged.
+_MOST_MEMORY = 1 << 30
 #: Containers whose timestamps are measured and not counted, so that a gap in them is a gap in the recording.
 _TIMED = frozenset({"mov", "mp4", "matroska", "webm", "mpegts", "asf", "flv", "ogg"})
 #: A gap is filled with silence so that later times stay right: not below this (jitter), and not above this (a clock
@@ -88,6 +95,22 @@ def decode(path: Path, scratch: Path, max_seconds: float, progress: Progress | N
         ScratchFull, OSError: no room in ``scratch``.
     """
     size = _plain_size(path)
+    with tempfile.TemporaryFile(dir=scratch, buffering=0) as file:
+        try:
+            with memory_ceiling(_MOST_MEMORY):
+                warnings = _fill(file, path, size, scratch, max_seconds, progress)
+        except MemoryError as error:
+            raise AudioUndecodable("decoding it would take more memory than any recording needs") from error
+        # Outside: these pages count as memory until they are found to be the file's.
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    samples: Samples = np.frombuffer(pages, dtype=np.float32)
+    return Audio(samples, warnings, pages)
+
+
+def _fill(
+    file: IO[bytes], path: Path, size: int, scratch: Path, max_seconds: float, progress: Progress | None
+) -> tuple[str, ...]:
+    """Every sample into the file; what people should know of the recording."""
     with _container(path) as container:
         stream = _track(container, path)
         declared = container.duration / av.time_base if container.duration else 0.0
@@ -95,16 +118,30 @@ def decode(path: Path, scratch: Path, max_seconds: float, progress: Progress | N
             if declared > max_seconds:
                 raise AudioTooLong(_too_long(declared, max_seconds))
             _check_room(declared, scratch)
-        with tempfile.TemporaryFile(dir=scratch, buffering=0) as file:
-            decoder = _Decoder(container, stream, file, max_seconds)
-            decoder.run(declared, progress)
-            if not decoder.written:
-                if decoder.damaged:
-                    raise AudioUndecodable("nothing in its audio track can be decoded")
-                raise AudioEmpty("its audio track holds no samples")
-            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    samples: Samples = np.frombuffer(pages, dtype=np.float32)
-    return Audio(samples, tuple(decoder.warnings(declared)), pages)
+        decoder = _Decoder(container, stream, file, max_seconds)
+        decoder.run(declared, progress)
+    if not decoder.written:
+        if decoder.damaged:
+            raise AudioUndecodable("nothing in its audio track can be decoded")
+        raise AudioEmpty("its audio track holds no samples")
+    return tuple(decoder.warnings(declared))
+
+
+@cache
+def _options() -> dict[str, str]:
+    """What FFmpeg is held to. Only decoders of sound: those of pictures, which it would try just to describe a video,
+    are most of its code, and take most of the time of opening one."""
+    sound = set()
+    for name in codecs_available:
+        with suppress(UnknownCodecError):
+            codec = Codec(name, "r")
+            if codec.type == "audio":
+                sound.add(codec.name)
+    return {
+        "protocol_whitelist": "file",
+        "format_whitelist": ",".join(DEMUXERS.split()),
+        "codec_whitelist": ",".join(sorted(sound)),
+    }
 
 
 def _plain_size(path: Path) -> int:
@@ -123,7 +160,9 @@ def _plain_size(path: Path) -> int:
 def _container(path: Path) -> Iterator[Any]:
     try:
         # With the protocol named, nothing in the file's own name can be taken for one.
-        container = av.open(f"file:{path.absolute()}", options=dict(_OPTIONS), metadata_errors="replace")
+        container = av.open(f"file:{path.absolute()}", options=_options(), metadata_errors="replace")
+    except MemoryError:
+        raise
     except (av.error.PermissionError, av.error.FileNotFoundError) as error:
         raise FileUnreadable(f"cannot read the audio: {error.strerror}") from error
     except (av.error.FFmpegError, ValueError) as error:
@@ -211,6 +250,12 @@ class _Decoder:
         while True:
             try:
                 packet = next(packets, None)
+            except IndexError:
+                # A track that begins in the middle, which PyAV does not know of; its packet is read.
+                packets = self._container.demux(self._stream)
+                continue
+            except MemoryError:
+                raise
             except av.error.FFmpegError:
                 self.damaged += 1
                 return
@@ -218,6 +263,8 @@ class _Decoder:
                 return
             try:
                 frames = packet.decode()
+            except MemoryError:
+                raise
             except (av.error.FFmpegError, ValueError):
                 self.damaged += 1
                 continue

@@ -7,6 +7,10 @@ The order that makes it safe (each step may be the last one before a crash)::
     3. the old manifest goes    <key>.json
     4. every rendering          <key>.<format>               the same bytes, whoever writes them
     5. the manifest             <key>.json                   put-if-absent: it exists ⇒ all it lists exists and matches
+
+Where the audio was replaced meanwhile, a writer of the older one may put its files between those of a newer one. It
+then loses step 5, and before it adopts what is there it makes good what it has done: until then its reference is not
+answered, so that the next hub would do it.
 """
 
 from __future__ import annotations
@@ -20,20 +24,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lfk.core.addressing import AudioAddress, Roots, collision_key
-from lfk.core.errors import ContentChanged, ObjectMissing, PreconditionFailed
+from lfk.core.errors import ContentChanged, InvalidLocation, ObjectMissing, PreconditionFailed
 from lfk.core.formats import MANIFEST, Format, Page, audio_href, formats
-from lfk.core.location import Location
+from lfk.core.location import Location, parse_location
 from lfk.core.manifest import AudioVersion, FileEntry, Manifest, Rendering, StoredResult, read_manifest
 from lfk.core.transcript import Transcript, from_dict, to_dict, turn_to_dict
-from lfk.stores.base import IfAbsent, IfMatch, ObjectStore
+from lfk.stores.base import SHA256, IfAbsent, IfMatch, ObjectStore
 
 log = logging.getLogger(__name__)
 
 #: A result or manifest of a day-long recording stays well below this.
 _RESULT_LIMIT = 256 << 20
 _OWNER_LIMIT = 16 << 10
-#: How often a manifest is tried again when other writers keep coming first.
-_PUBLISH_ATTEMPTS = 4
+#: How often a write is tried again when other writers keep coming first, or the store cannot decide who did.
+_ATTEMPTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +103,16 @@ class Results:
     def save(self, result: StoredResult, forced_by: str | None = None) -> StoredResult:
         """Keep a result; returns the one that counts, which may be another hub's."""
         location = self._result_location(result.job_id, forced_by)
-        try:
-            self._store.put(location, result.to_bytes(), content_type="application/json", condition=IfAbsent())
-        except PreconditionFailed:
-            return self.load(result.job_id, forced_by) or self.save(result, forced_by)
-        return result
+        for _attempt in range(_ATTEMPTS):
+            try:
+                self._store.put(location, result.to_bytes(), content_type="application/json", condition=IfAbsent())
+            except PreconditionFailed:
+                # Another hub's; or nobody's, where the store could not decide between two.
+                if (there := self.load(result.job_id, forced_by)) is not None:
+                    return there
+            else:
+                return result
+        raise ContentChanged(f"{location} cannot be written: the store says that others do")
 
     def load_recognition(self, heard: str) -> Transcript | None:
         """A recognition that some job of the same audio, model and options has left."""
@@ -129,50 +138,70 @@ class Results:
     ) -> Published:
         """Make the transcript at ``key`` complete and current; adopts what is there if it is already.
 
+        What is damaged is made good, also where it is of newer audio and stays.
+
         Raises:
             ContentChanged: other writers kept replacing it.
         """
         wanted = build_manifest(address, audio, result, rendering)
-        for _attempt in range(_PUBLISH_ATTEMPTS):
+        location = self.location(key, MANIFEST)
+        for _attempt in range(_ATTEMPTS):
             there = self.manifest(key)
-            if there is not None and (adopted := self._adopt(key, there[0], wanted)) is not None:
-                return adopted
+            if there is not None and _serves(there[0], wanted):
+                if self._is_whole(there[0]):
+                    return Published(there[0], location, untouched=True)
+                self._repair(key, address, there[0], result)
+                continue
             try:
                 if there is not None:
-                    self._store.delete(self.location(key, MANIFEST), condition=IfMatch(there[1]))
+                    self._store.delete(location, condition=IfMatch(there[1]))
                 return self._write(key, address, result, wanted)
             except PreconditionFailed:
                 continue
-        raise ContentChanged(f"{self.location(key, MANIFEST)} is being replaced by others all the time")
+        raise ContentChanged(f"{location} is being replaced by others all the time")
 
     def current(self, key: str) -> Published | None:
         """The complete transcript at ``key`` as it stands."""
         there = self.manifest(key)
         return None if there is None else Published(there[0], self.location(key, MANIFEST), untouched=True)
 
-    def _adopt(self, key: str, there: Manifest, wanted: Manifest) -> Published | None:
-        """What is there, if it is what is wanted or of newer audio."""
-        location = self.location(key, MANIFEST)
-        same_work = (there.job_id, there.event_id, there.rendering) == (
-            wanted.job_id,
-            wanted.event_id,
-            wanted.rendering,
-        )
-        if same_work and there.path_to_audio == wanted.path_to_audio and there.audio.etag == wanted.audio.etag:
-            return Published(there, location, untouched=True)
-        if there.path_to_audio == wanted.path_to_audio and there.audio.modified > wanted.audio.modified:
-            return Published(there, location, untouched=True)
-        return None
+    def _is_whole(self, manifest: Manifest) -> bool:
+        """Whether every file that it lists is there as listed."""
+        for entry in manifest.files.values():
+            try:
+                info = self._store.stat(parse_location(entry.location))
+            except (ObjectMissing, InvalidLocation):
+                return False
+            if (info.size, info.metadata.get(SHA256)) != (entry.size, entry.sha256):
+                return False
+        return True
+
+    def _repair(self, key: str, address: AudioAddress, manifest: Manifest, result: StoredResult) -> None:
+        """Write the files of a manifest again. It stays meanwhile: what is newest must not be forgotten.
+
+        Raises:
+            ContentChanged: the result that it was rendered from is gone.
+        """
+        if result.job_id != manifest.job_id:
+            kept = self.load(manifest.job_id) or self.load(manifest.job_id, manifest.event_id)
+            if kept is None:
+                raise ContentChanged(
+                    f"{self.location(key, MANIFEST)} lists files that are damaged, and its result is gone"
+                )
+            result = kept
+        log.warning("%s lists files that are not there as listed: they are written again", self.location(key, MANIFEST))
+        self._write_files(key, _page(self.location(key, "html"), address, result, manifest), manifest)
 
     def _write(self, key: str, address: AudioAddress, result: StoredResult, wanted: Manifest) -> Published:
-        page = Page(
-            transcript=result.transcript,
-            approach=address.approach,
-            title=address.location.name,
-            timestamps=wanted.rendering.timestamps,
-            pause=wanted.rendering.pause,
-            audio_href=audio_href(self.location(key, "html"), address.location),
-        )
+        page = _page(self.location(key, "html"), address, result, wanted)
+        manifest = replace(wanted, files=self._write_files(key, page, wanted))
+        form = formats()[MANIFEST]
+        location = self.location(key, MANIFEST)
+        self._put(location, form.render(replace(page, manifest=manifest.to_dict())), form, IfAbsent())
+        return Published(manifest, location, untouched=False)
+
+    def _write_files(self, key: str, page: Page, wanted: Manifest) -> dict[str, FileEntry]:
+        """Every rendering but the manifest."""
         entries: dict[str, FileEntry] = {}
         for name in wanted.rendering.formats:
             if name != MANIFEST:
@@ -181,14 +210,10 @@ class Results:
                 location = self.location(key, name)
                 self._put(location, content, form)
                 entries[name] = FileEntry(str(location), len(content), hashlib.sha256(content).hexdigest())
-        manifest = replace(wanted, files=entries)
-        form = formats()[MANIFEST]
-        location = self.location(key, MANIFEST)
-        self._put(location, form.render(replace(page, manifest=manifest.to_dict())), form, IfAbsent())
-        return Published(manifest, location, untouched=False)
+        return entries
 
     def _put(self, location: Location, content: bytes, form: Format, condition: IfAbsent | None = None) -> None:
-        digest: Mapping[str, str] = {"lfk-sha256": hashlib.sha256(content).hexdigest()}
+        digest: Mapping[str, str] = {SHA256: hashlib.sha256(content).hexdigest()}
         self._store.put(location, content, content_type=form.media_type, metadata=digest, condition=condition)
         if self._copies is not None:
             store, root = self._copies
@@ -197,12 +222,15 @@ class Results:
     def _own(self, key: str, audio: Location) -> str:
         """Claim a transcript key for an audio; returns the location that owns it."""
         location = self._roots.records.join(f"owners/{key}")
-        try:
-            self._store.put(location, str(audio).encode("utf-8"), content_type="text/plain", condition=IfAbsent())
-        except PreconditionFailed:
-            data, _info = self._store.read(location, limit=_OWNER_LIMIT)
-            return data.decode("utf-8", "replace")
-        return str(audio)
+        for _attempt in range(_ATTEMPTS):
+            try:
+                self._store.put(location, str(audio).encode("utf-8"), content_type="text/plain", condition=IfAbsent())
+                return str(audio)
+            except PreconditionFailed:
+                with contextlib.suppress(ObjectMissing):
+                    data, _info = self._store.read(location, limit=_OWNER_LIMIT)
+                    return data.decode("utf-8", "replace")
+        raise ContentChanged(f"{location} cannot be written: the store says that others do")
 
     def _recognition_location(self, heard: str) -> Location:
         return self._roots.records.join(f"results/recognition-{heard}.json")
@@ -210,6 +238,27 @@ class Results:
     def _result_location(self, job_id: str, forced_by: str | None) -> Location:
         name = f"{job_id}-{forced_by}" if forced_by else job_id
         return self._roots.records.join(f"results/{name}.json")
+
+
+def _page(html: Location, address: AudioAddress, result: StoredResult, manifest: Manifest) -> Page:
+    return Page(
+        transcript=result.transcript,
+        approach=address.approach,
+        title=address.location.name,
+        timestamps=manifest.rendering.timestamps,
+        pause=manifest.rendering.pause,
+        audio_href=audio_href(html, address.location),
+    )
+
+
+def _serves(there: Manifest, wanted: Manifest) -> bool:
+    """Whether what is there is what is wanted, or of newer audio."""
+    if there.path_to_audio != wanted.path_to_audio:
+        return False
+    if there.audio.modified > wanted.audio.modified:
+        return True
+    same_work = (there.job_id, there.event_id, there.rendering) == (wanted.job_id, wanted.event_id, wanted.rendering)
+    return same_work and there.audio.etag == wanted.audio.etag
 
 
 def build_manifest(address: AudioAddress, audio: AudioVersion, result: StoredResult, rendering: Rendering) -> Manifest:

@@ -22,7 +22,7 @@ from lfk.core.location import Location
 BLOCK_BYTES = 1 << 20
 
 #: A disk without room, or a user over quota.
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class SourceFile:

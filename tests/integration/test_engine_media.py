@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import struct
 import subprocess
 import sys
 import textwrap
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,8 +18,18 @@ import av
 import numpy as np
 import pytest
 
-from lfk.core.errors import AudioEmpty, AudioTooLong, AudioUndecodable, FileUnreadable, NoAudioTrack, ScratchFull
+from lfk.core.errors import (
+    AudioEmpty,
+    AudioTooLong,
+    AudioUndecodable,
+    FileUnreadable,
+    MediaError,
+    NoAudioTrack,
+    ScratchFull,
+)
 from lfk.engine.media import Audio, decode
+from tests.acceptance import bad_media
+from tests.fuzz import containers
 
 RATE = 16_000
 HOUR = 3600.0
@@ -386,6 +397,65 @@ def test_hours_take_no_memory(tmp_path: Path) -> None:
     assert float(duration) == 7200.0
     assert float(loud) > 0.4
     assert int(grown) < 150
+
+
+def test_tables_that_ask_for_gigabytes_are_refused(tmp_path: Path) -> None:
+    """Four kilobytes whose eight tracks declare sixty-four million samples each: 13 GB of index."""
+    table = containers.track(samples=1 << 26, size=1, chunk=1 << 26, codec=b"mp4a", delta=1024)
+    (tmp_path / "x.mp4").write_bytes(containers.mp4([table] * 8, bytes(1000)))
+    limit = resource.getrlimit(resource.RLIMIT_DATA)
+    with pytest.raises(MediaError):
+        decode(tmp_path / "x.mp4", tmp_path, HOUR)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == limit
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2 << 20
+
+
+def test_a_track_that_begins_in_the_middle_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyAV does not expect such, which recorders of broadcasts write: its reading ends with an IndexError then."""
+    real = av.open
+
+    class Surprised:
+        surprises = 3
+
+        def __init__(self, *about: Any, **options: Any) -> None:
+            self._real = real(*about, **options)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+        def __enter__(self) -> Surprised:
+            return self
+
+        def __exit__(self, *_error: object) -> None:
+            self._real.close()
+
+        def demux(self, stream: Any) -> Iterator[Any]:
+            for number, packet in enumerate(self._real.demux(stream)):
+                if number == 20 and self.surprises:
+                    self.surprises -= 1
+                    raise IndexError("list index out of range")
+                yield packet
+
+    path = encoded(tmp_path / "x.ts", tone(3.0, 48_000), "mp2")
+    monkeypatch.setattr("av.open", Surprised)
+    audio = decode(path, tmp_path, HOUR)
+    assert audio.duration == pytest.approx(3.0, abs=0.2)
+    assert audio.warnings == ()
+
+
+def test_no_decoder_of_pictures_is_ever_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are most of FFmpeg's code; a video is described without them."""
+    film = tmp_path / "x.mp4"
+    bad_media.video(film, sound=True)
+    asked: list[dict[str, str]] = []
+    real = av.open
+    monkeypatch.setattr(
+        "av.open", lambda *about, **options: asked.append(options["options"]) or real(*about, **options)
+    )
+    assert decode(film, tmp_path, HOUR).duration == pytest.approx(1.0, abs=0.1)
+    allowed = asked[0]["codec_whitelist"].split(",")
+    assert {"aac", "libopus", "flac", "mp3float", "pcm_s16le"} <= set(allowed)
+    assert not {"h264", "hevc", "vp9", "av1", "mjpeg", "png", "ass", "srt"} & set(allowed)
 
 
 def test_bytes_of_any_kind_never_bring_it_down(tmp_path: Path) -> None:

@@ -105,7 +105,9 @@ class Bench:
     def job(self, path: str, **fields: Any) -> Job:
         self._offset += 1
         value = JsonCodec().encode_reference(AudioReference(path, **fields))
-        return receive(Delivered(Partition("lfk.audio", 0), self._offset, 1, path.encode(), value))[0]
+        return receive(Delivered(Partition("lfk.audio", 0), self._offset, 1, path.encode(), value), "lfk.audio.retry")[
+            0
+        ]
 
     def run(self, path: str, **fields: Any) -> Announcement:
         return self.runner.run(self.job(path, **fields), self._begin)
@@ -192,7 +194,7 @@ def test_force_does_the_work_again_but_not_twice(bench: Bench) -> None:
     forced = bench.runner.run(job, lambda: None)
     assert not forced.reused
     assert bench.manifest(forced)["lfk"]["event_id"] == forced.event_id
-    redelivered = bench.runner.run(receive(job.record)[0], lambda: None)
+    redelivered = bench.runner.run(receive(job.record, "lfk.audio.retry")[0], lambda: None)
     assert redelivered.reused
     assert redelivered.event_id == forced.event_id
     assert len(bench.kind.tasks) == 2

@@ -80,7 +80,7 @@ def make_holdings(member: FakeMember) -> tuple[Holdings, list[Answer]]:
 def take_in(holdings: Holdings, offset: int) -> Job:
     record = delivered(offset)
     assert holdings.deliver(record)
-    job, _due = receive(record)
+    job, _due = receive(record, "lfk.audio.retry")
     holdings.keep(job)
     return job
 
@@ -183,7 +183,7 @@ def test_a_dead_letter_that_is_too_large_goes_without_its_value() -> None:
     holdings, concluded = make_holdings(member)
     record = delivered(0, b"x" * 2_000_000)
     holdings.deliver(record)
-    job, _due = receive(record)
+    job, _due = receive(record, "lfk.audio.retry")
     holdings.keep(job)
     letter = Record("lfk.audio.dlq", record.key, record.value, {"lfk.error.code": b"message_too_large"})
     holdings.answer(Answer(job, [letter], None))
@@ -195,6 +195,31 @@ def test_a_dead_letter_that_is_too_large_goes_without_its_value() -> None:
     assert member.published[0].value is None
     assert member.published[0].headers["lfk.error.value.omitted"] == b"2000000"
     assert member.published[0].headers["lfk.error.code"] == b"message_too_large"
+
+
+@pytest.mark.parametrize("topic", ["lfk.audio.dlq", "lfk.transcripts", "lfk.audio.retry"])
+@pytest.mark.parametrize(
+    ("key", "padding"), [(b"k" * 1_000_000, b""), (b"k", b"p" * 1_000_000)], ids=["key", "headers"]
+)
+def test_what_a_sender_has_blown_up_does_not_end_the_hub(topic: str, key: bytes, padding: bytes) -> None:
+    if padding and topic != "lfk.audio.dlq":
+        pytest.skip("no other answer carries a sender's headers")
+    member = FakeMember()
+    holdings, concluded = make_holdings(member)
+    job = take_in(holdings, 0)
+    headers = {"padding": padding, "lfk.error.code": b"malformed_message"}
+    holdings.answer(Answer(job, [Record(topic, key, b"{", headers)], None))
+    member.fate = "large"
+    for _settlement in range(3):
+        holdings.settle(member)
+    assert len(concluded) == 1
+    (letter,) = member.published
+    assert letter.value == b"{"
+    assert letter.headers["lfk.error.code"] == b"malformed_message"
+    part = "headers" if padding else "key"
+    assert int(letter.headers[f"lfk.error.{part}.omitted"]) >= 1_000_000
+    assert letter.key == (b"k" if padding else None)
+    assert ("padding" in letter.headers) == (not padding)
 
 
 class Delivery(RuleBasedStateMachine):
@@ -217,7 +242,7 @@ class Delivery(RuleBasedStateMachine):
     def deliver(self) -> None:
         record = delivered(self.unread.pop(0))
         if self.holdings.deliver(record):
-            job, _due = receive(record)
+            job, _due = receive(record, "lfk.audio.retry")
             self.holdings.keep(job)
             self.jobs.append(job)
 

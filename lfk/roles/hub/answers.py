@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,11 +23,16 @@ SOURCE = "lfk/hub"
 _TEXT_LIMIT = 500
 _WARNINGS_LIMIT = 20
 _PATH_LIMIT = 4096
+#: What a key has for an announcement whose reference could not be read, and what each header has that is carried on.
+_KEY_LIMIT = 16 << 10
+_CARRIED_LIMIT = 512
 
 RETRY_EVENT = "lfk.retry.event"
 RETRY_ATTEMPTS = "lfk.retry.attempts"
 RETRY_DUE = "lfk.retry.due"
 ORIGIN = ("lfk.error.original.topic", "lfk.error.original.partition", "lfk.error.original.offset")
+
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +44,21 @@ class Topics:
     dlq: str
 
 
-def receive(record: Delivered) -> tuple[Job, float]:
+def receive(record: Delivered, retry: str) -> tuple[Job, float]:
     """The job of a delivered record and when it is due (seconds since the epoch; 0 is at once).
 
-    Headers of the retry topic are taken only where they are of our form: a record with others is a new reference.
+    Who it is, how often it was tried and when it is due is believed on the topic ``retry`` alone, which only hubs write
+    to, and only where it is of our form: any other record is a new reference, whatever it says.
     """
     headers = record.headers
     event = headers.get(RETRY_EVENT, b"").decode("ascii", "replace")
     here = (record.partition.topic, record.partition.number, record.offset)
-    if not is_event_id(event):
+    if record.partition.topic != retry or not is_event_id(event):
         event = event_id(*here, record.timestamp, record.key)
         return Job(record, event, origin=here), 0.0
+    topic = headers.get(ORIGIN[0], b"").decode("ascii", "replace")
     origin = (
-        headers.get(ORIGIN[0], b"").decode("utf-8", "replace") or here[0],
+        topic if _TOPIC.fullmatch(topic) else here[0],
         _number(headers, ORIGIN[1], here[1]),
         _number(headers, ORIGIN[2], here[2]),
     )
@@ -61,6 +69,8 @@ def receive(record: Delivered) -> tuple[Job, float]:
 def announcement_record(announcement: Announcement, job: Job, codec: Codec, topics: Topics) -> Record:
     """The announcement as a record; its key is the location of the audio."""
     key = announcement.path_to_audio.encode("utf-8") if announcement.path_to_audio else job.record.key
+    if key is not None and len(key) > _KEY_LIMIT:
+        key = None
     headers = event_headers(
         event=announcement.event_id,
         type_=TRANSCRIPT_TYPE,
@@ -119,7 +129,7 @@ def retry_record(job: Job, error: LfkError, attempts: int, due: float, topics: T
     carried = {
         name: value
         for name, value in job.record.headers.items()
-        if name.startswith("ce_") or name in (TRACEPARENT, "content-type")
+        if (name.startswith("ce_") or name in (TRACEPARENT, "content-type")) and len(value) <= _CARRIED_LIMIT
     }
     headers = {
         **carried,

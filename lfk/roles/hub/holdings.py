@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lfk.brokers.base import Delivered, Member, Partition, Progress, Record
 from lfk.core.errors import MessageTooLarge, SettlementLost, SettlementRefused, Unreachable
@@ -22,8 +22,10 @@ log = logging.getLogger(__name__)
 
 #: Sharing out takes a few seconds and ends in a call of `load` or `drop`, which end the hold; this ends it otherwise.
 _HOLD_SECONDS = 15.0
-#: A dead letter whose value is larger than this goes without it where the broker refuses it whole.
-_LARGE_VALUE = 512 * 1024
+#: A part of a record (value, headers, key) that is larger than this is left out where the broker refuses the whole.
+_LARGE_PART = 256 * 1024
+#: What the names of the hub's own headers begin with.
+_OURS = "lfk.error."
 
 
 @dataclass(slots=True)
@@ -234,16 +236,40 @@ class Holdings:
 
 
 def _slim(answers: Sequence[Answer], dlq: str) -> bool:
-    """Take the values out of large dead letters that the broker refuses; True if there were any."""
+    """Take large parts out of records that the broker refuses; True if there were any.
+
+    Dead letters alone carry a sender's value and headers; a key is carried by every answer.
+    """
     slimmed = False
     for answer in answers:
         for index, record in enumerate(answer.records):
-            size = len(record.value or b"")
-            if record.topic == dlq and size > _LARGE_VALUE:
-                headers = {**record.headers, "lfk.error.value.omitted": str(size).encode("ascii")}
-                answer.records[index] = Record(record.topic, record.key, None, headers)
-                slimmed = True
+            lighter = _lighter(record) if record.topic == dlq else _without_key(record)
+            slimmed = slimmed or lighter is not record
+            answer.records[index] = lighter
     return slimmed
+
+
+def _lighter(record: Record) -> Record:
+    """The dead letter without its value if that is large, else without the sender's headers or its key."""
+    if (size := len(record.value or b"")) > _LARGE_PART:
+        return replace(record, value=None, headers={**record.headers, **_omitted("value", size)})
+    size = sum(len(name) + len(value) for name, value in record.headers.items())
+    if size > _LARGE_PART:
+        ours = {name: value for name, value in record.headers.items() if name.startswith(_OURS)}
+        kept = {name: value for name, value in ours.items() if len(value) <= _LARGE_PART}
+        return replace(record, headers={**kept, **_omitted("headers", size)})
+    return _without_key(record)
+
+
+def _without_key(record: Record) -> Record:
+    size = len(record.key or b"")
+    if size <= _LARGE_PART:
+        return record
+    return replace(record, key=None, headers={**record.headers, **_omitted("key", size)})
+
+
+def _omitted(part: str, size: int) -> dict[str, bytes]:
+    return {f"{_OURS}{part}.omitted": str(size).encode("ascii")}
 
 
 def _load(partition: Partition, progress: Progress | None) -> Ledger:

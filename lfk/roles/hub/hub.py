@@ -26,6 +26,7 @@ from lfk.brokers.base import Broker, Delivered, Partition, Progress
 from lfk.brokers.codec import Codec
 from lfk.core.errors import AttemptsExhausted, Kind, LfkError, Suspect
 from lfk.core.messages import Announcement
+from lfk.core.retry import MAX_WAIT_SECONDS
 from lfk.roles.hub.answers import (
     announcement_record,
     dead_letter,
@@ -51,6 +52,8 @@ _IDLE_POLL_SECONDS = 0.2
 _WINDOW = 4
 #: Settlements tried at the end: one may fail, the next reads again what stands, one more settles the rest.
 _LAST_SETTLEMENTS = 3
+#: How long a job waits that has met trouble of its hub's.
+_AGAIN_SECONDS = 1.0
 #: Trouble that lasts longer than this is not worth waiting for: other hubs may be well.
 _LEAVE_SECONDS = 30.0
 #: A store that does not answer is mostly out of everybody's reach, and what engines have found waits here to be kept.
@@ -253,10 +256,11 @@ class Hub:
     def _take_in(self, record: Delivered) -> None:
         if not self._holdings.deliver(record):
             return
-        job, due = receive(record)
+        job, due = receive(record, self._plan.topics.retry)
         self._holdings.keep(job)
-        if due > self._clock():
-            self._waiting.add_later(job, due)
+        if due > (now := self._clock()):
+            # No hub asks for a longer wait, whatever is written there.
+            self._waiting.add_later(job, min(due, now + MAX_WAIT_SECONDS))
         else:
             self._queue(job)
 
@@ -369,7 +373,7 @@ class Hub:
                 if isinstance(held, Ended):
                     self._holdings.take_back(job)
                 if not self._stop.is_set():
-                    self._queue(job)
+                    self._waiting.add_later(job, self._clock() + _AGAIN_SECONDS)
             elif isinstance(held, Recorded):
                 # The answer matters more than its copy in the store; the dead letter says the same.
                 log.warning("the failure is not recorded in the store: %s", held.unrecorded, extra=_about(job))
