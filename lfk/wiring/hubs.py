@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,7 @@ from lfk.wiring.places import open_folder, place, roots
 if TYPE_CHECKING:
     from lfk.core.messages import Announcement
     from lfk.engine.base import EngineKind
+    from lfk.engine.limits import EngineLimits
     from lfk.roles.hub.hub import Hub
     from lfk.roles.hub.job import Job
 
@@ -35,22 +37,27 @@ log = logging.getLogger(__name__)
 
 #: The part of a machine's memory that its engines may fill together, unless LFK_ENGINE_MEMORY says otherwise.
 _MEMORY_FOR_ENGINES = 0.75
+#: The part of an engine's memory above which it is replaced between jobs, before a job would be ended for it. Half of
+#: its memory may be weights that are kept loaded.
+_MEMORY_BEFORE_RECYCLING = 0.75
 #: What an engine needs to work with a small model, aligner and diariser (measured: 0.6 GiB at rest, 1.1 GiB at most);
 #: more engines than there is memory for would only end each other.
 _LEAST_ENGINE_BYTES = 1_280 << 20
 
 
-def engine_kind(settings: Settings, store: ObjectStore | None = None) -> EngineKind:
-    """The speech engine that LFK_ENGINE names; without a store it fetches no model weights."""
+def engine_kind(settings: Settings, store: ObjectStore | None = None, temporary: Path | None = None) -> EngineKind:
+    """The speech engine that LFK_ENGINE names; without a store it fetches no model weights.
+
+    ``temporary``: where its libraries leave their temporary files; None for the system's.
+    """
     if settings.engine == "canned":
         from lfk.engine.canned import CannedKind
 
         return CannedKind(settings.canned_seconds)
-    from lfk.engine.limits import EngineLimits
     from lfk.engine.whisperx_kind import WhisperXKind, WhisperXPlan
 
     default = KNOWN_MODELS[settings.default_model]
-    memory = settings.engine_memory or _fair_share(worker_count(settings))
+    limits = engine_limits(settings)
     plan = WhisperXPlan(
         models=models_folder(settings),
         hashes=hashes_file(settings),
@@ -59,18 +66,26 @@ def engine_kind(settings: Settings, store: ObjectStore | None = None) -> EngineK
         batch_size=settings.batch_size,
         threads=settings.threads,
         preload=(default, settings.model_fallbacks.get(default, default)),
-        models_bytes=settings.model_memory or memory // 2,
+        models_bytes=settings.model_memory or limits.memory_bytes // 2,
         idle_seconds=settings.model_idle,
         max_seconds=settings.max_duration,
     )
-    limits = EngineLimits(
+    return WhisperXKind(plan, limits, inherited(), open_library(settings, store), temporary)
+
+
+def engine_limits(settings: Settings) -> EngineLimits:
+    """What an engine in a process of its own may take."""
+    from lfk.engine.limits import EngineLimits
+
+    memory = settings.engine_memory or _fair_share(worker_count(settings))
+    return EngineLimits(
         start_seconds=settings.engine_start_timeout,
         base_seconds=settings.job_timeout_base,
         factor=settings.job_timeout_factor,
         memory_bytes=memory,
         recycle_jobs=settings.engine_recycle_jobs,
+        recycle_bytes=settings.engine_recycle_memory or int(memory * _MEMORY_BEFORE_RECYCLING),
     )
-    return WhisperXKind(plan, limits, inherited(), open_library(settings, store))
 
 
 def _fair_share(workers: int) -> int:
@@ -106,19 +121,23 @@ def open_hub(
     from lfk.roles.hub.answers import Topics, failure_record
     from lfk.roles.hub.hub import Hub
     from lfk.roles.hub.job import JobRunner, Limits, failure_location
+    from lfk.roles.hub.lease import Lease
     from lfk.roles.hub.plan import HubPlan
     from lfk.roles.hub.scratch import Scratch
     from lfk.roles.hub.threads import JobThreads
     from lfk.roles.results import Results
 
     where = roots(settings)
-    kind = engine_kind(settings, store)
     workers = worker_count(settings)
     slots = workers + settings.prefetch
     messages = codec(settings)
     with ExitStack() as stack:
         scratch = Scratch(Path(settings.scratch) if settings.scratch else None, settings.scratch_bytes)
         stack.callback(scratch.close)
+        # Apart from scratch: where that is full, engines start all the same.
+        temporary = Lease(Path(tempfile.gettempdir()), "lfk-engines-")
+        stack.callback(temporary.close)
+        kind = engine_kind(settings, store, temporary.folder)
         pool = EnginePool(kind, workers)
         stack.callback(pool.close)
         runner = JobRunner(
@@ -143,7 +162,11 @@ def open_hub(
             )
 
         threads = JobThreads(
-            runner, slots, store_works=lambda: _store_works(store, where), record_failure=record_failure
+            runner,
+            slots,
+            store_works=lambda: _store_works(store, where),
+            scratch_works=scratch.works,
+            record_failure=record_failure,
         )
         plan = HubPlan(
             group=settings.group,

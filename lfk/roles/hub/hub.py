@@ -51,7 +51,7 @@ _WINDOW = 4
 _DUE_LIMIT = 500
 #: Settlements tried at the end: one may fail, the next reads again what stands, one more settles the rest.
 _LAST_SETTLEMENTS = 3
-#: How long a job whose store is out of order waits before it looks again.
+#: How long a job whose store or scratch is out of order waits before it looks again.
 _OUTAGE_SECONDS = 5.0
 
 
@@ -324,7 +324,7 @@ class Hub:
                 self._fatal = error
                 self._stop.set()
         elif ended.outage:
-            log.warning("the store is out of order; the reference waits: %s", error, extra=_about(job))
+            log.warning("store or scratch are out of order; the reference waits: %s", error, extra=_about(job))
             self._let_go(job)
             self._holdings.take_back(job)
             self._wait(job, self._clock() + _OUTAGE_SECONDS)

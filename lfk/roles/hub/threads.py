@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lfk.core.errors import AccessDenied, BucketMissing, LfkError, StoreFull, Unreachable
+from lfk.core.errors import AccessDenied, BucketMissing, LfkError, ScratchFull, StoreFull, Unreachable
 from lfk.core.messages import Announcement
 from lfk.roles.hub.job import Job, JobRunner
 
@@ -35,7 +35,7 @@ class Ended:
     job: Job
     announcement: Announcement | None = None
     error: LfkError | None = None
-    #: The hub's own store is out of order, confirmed by a probe: it costs no attempt.
+    #: The hub's own store or scratch is out of order, confirmed by a probe: it costs no attempt.
     outage: bool = False
 
 
@@ -70,13 +70,16 @@ class JobThreads:
         count: int,
         *,
         store_works: Callable[[], bool],
+        scratch_works: Callable[[], bool],
         record_failure: Callable[[Job, Announcement, LfkError], None],
     ) -> None:
-        """``store_works`` probes the hub's own store; ``record_failure`` keeps a failure in it."""
+        """``store_works`` and ``scratch_works`` probe what the hub itself needs; ``record_failure`` keeps a failure in
+        the store."""
         self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
         self._errands: queue.SimpleQueue[Callable[[], Report] | None] = queue.SimpleQueue()
         self._runner = runner
         self._store_works = store_works
+        self._scratch_works = scratch_works
         self._record_failure = record_failure
         self._threads = [threading.Thread(target=self._work, name=f"lfk-job-{n}", daemon=True) for n in range(count)]
         for thread in self._threads:
@@ -123,6 +126,8 @@ class JobThreads:
         return Recorded(job, announcement, error)
 
     def _is_outage(self, error: LfkError) -> bool:
+        if isinstance(error, ScratchFull):
+            return not self._scratch_works()
         return isinstance(error, _MAYBE_OUTAGE) and not self._store_works()
 
     def _begin(self, job: Job) -> None:
