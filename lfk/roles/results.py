@@ -5,7 +5,7 @@ The order that makes it safe (each step may be the last one before a crash)::
     1. the engine's result      .lfk/results/<job_id>.json   put-if-absent; whoever comes second adopts it
     2. the transcript's key     .lfk/owners/<key>            put-if-absent; another audio's name is never overwritten
     3. the old manifest goes    <key>.json
-    4. every rendering          <key>.<format>               the same bytes, whoever writes them
+    4. every rendering          <key>.<format>               the same bytes, whoever writes them; side by side
     5. the manifest             <key>.json                   put-if-absent: it exists ⇒ all it lists exists and matches
 """
 
@@ -16,6 +16,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -173,14 +174,18 @@ class Results:
             pause=wanted.rendering.pause,
             audio_href=audio_href(self.location(key, "html"), address.location),
         )
-        entries: dict[str, FileEntry] = {}
-        for name in wanted.rendering.formats:
-            if name != MANIFEST:
-                form = formats()[name]
-                content = form.render(page)
-                location = self.location(key, name)
-                self._put(location, content, form)
-                entries[name] = FileEntry(str(location), len(content), hashlib.sha256(content).hexdigest())
+        names = [name for name in wanted.rendering.formats if name != MANIFEST]
+
+        def write(name: str) -> FileEntry:
+            form = formats()[name]
+            content = form.render(page)
+            location = self.location(key, name)
+            self._put(location, content, form)
+            return FileEntry(str(location), len(content), hashlib.sha256(content).hexdigest())
+
+        # Side by side: nothing is told of any of them before the manifest is there, and a store takes its time.
+        with ThreadPoolExecutor(max(1, len(names)), thread_name_prefix="lfk-write") as pool:
+            entries = dict(zip(names, pool.map(write, names), strict=True))
         manifest = replace(wanted, files=entries)
         form = formats()[MANIFEST]
         location = self.location(key, MANIFEST)
