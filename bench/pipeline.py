@@ -102,7 +102,7 @@ class RunningHub:
         self.temporary = folder
         folder.mkdir()
         scratch = {"TMPDIR": str(folder), "MAIN_NODE_TEMP_FOLDER": str(folder / "scratch")}
-        lfk.environ = {**lfk.environ, **scratch, **environ}
+        lfk.environ = {**lfk.environ, "LFK_LOG_LEVEL": "warning", **scratch, **environ}
         self._process = lfk.start("hub", "--json", *arguments)
         self.answers: list[dict[str, Any]] = []
         #: What it printed besides: warnings and errors.

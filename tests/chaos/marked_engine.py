@@ -1,6 +1,7 @@
 """An engine in a child process that goes wrong where the audio itself says so: ``fault:segfault`` among its bytes.
 
-The faults are those of :mod:`tests.integration.engine_faults`. What is begun is written into a file, which outlives
+The faults are those of :mod:`tests.integration.engine_faults`, and ``room``, which decodes: it needs as much scratch as
+the audio takes itself. What is begun is written into a file, which outlives
 the process.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +30,11 @@ class MarkedEngine(FaultyEngine):
         fault = mark[1].decode("ascii") if mark else None
         with Path(self._config["begun"]).open("a", encoding="ascii") as begun:
             begun.write(f"{fault} {os.getpid()}\n")
-        outcome = super().run(replace(task, options={"fault": fault} if fault else {}), report)
+        if fault == "room":
+            with tempfile.TemporaryFile(dir=task.scratch) as decoded:
+                decoded.write(task.audio.read_bytes())
+        options = {} if fault in (None, "room") else {"fault": fault}
+        outcome = super().run(replace(task, options=options), report)
         return replace(outcome, provenance={"engine": "faulty", "model": task.model, "revision": str(os.getpid())})
 
 
