@@ -144,7 +144,7 @@ class Lane:
                     proxies=get_environ_proxies(url),
                     timeout=cast(Any, (CONNECT_SECONDS, READ_SECONDS)),
                     max_pool_connections=self._connection.endpoint.connections,
-                    socket_options=_SOCKET_OPTIONS,
+                    socket_options=cast(Any, _SOCKET_OPTIONS),
                 )
             return self._session
 
