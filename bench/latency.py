@@ -289,7 +289,7 @@ def main() -> int:
             runs.append(measure(Path(name), engine, arguments.files, backlog))
         show(runs[-1])
     if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(run) for run in runs], indent=1), encoding="utf-8")
+        arguments.json.write_text(json.dumps([asdict(run) for run in runs]) + "\n", encoding="utf-8")
     return 1 if any(not run.backlog and run.overhead.p95 > TARGET_SECONDS for run in runs) else 0
 
 

@@ -25,7 +25,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ IDLE_SECONDS = 12.0
 WARM_UP = 0.25
 #: One reference in so many is not a message at all.
 BAD_ONE_IN = 50
+#: Samples that are kept on record for each run.
+KEPT_SAMPLES = 100
 #: Open files may differ by what is under way when a sample is taken: connections to store and broker come and go.
 FILES_SLACK = 8
 
@@ -58,7 +60,9 @@ class Sample:
     files: int
     threads: int
     processes: int
+    #: Files that jobs have in scratch, and others: libraries of engines leave some as long as they run.
     scratch: int
+    others: int
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class Soaked:
             said.append(f"the hub ended with {self.status}")
         if self.processes_left or self.files_left:
             said.append(f"left over: processes {list(self.processes_left)}, files {list(self.files_left)}")
-        for name, slack in (("files", FILES_SLACK), ("threads", 0), ("processes", 0)):
+        for name, slack in (("files", FILES_SLACK), ("threads", 0), ("processes", 0), ("others", 0)):
             before, after = getattr(self.warm, name), getattr(self.idle, name)
             if after > before + slack:
                 said.append(f"{name}: {before} after the warm-up, {after} idle at the end")
@@ -152,6 +156,7 @@ class Watch:
     def sample(self) -> Sample:
         """How things are now."""
         children = self._process.children(recursive=True)
+        in_scratch = remains(self._hub.temporary / "scratch")
         return Sample(
             seconds=round(time.monotonic() - self._begun, 2),
             jobs=len(self._hub.answers),
@@ -160,7 +165,8 @@ class Watch:
             files=self._process.num_fds(),
             threads=self._process.num_threads(),
             processes=len(children),
-            scratch=len(remains(self._hub.temporary)),
+            scratch=len(in_scratch),
+            others=len(remains(self._hub.temporary)) - len(in_scratch),
         )
 
     def _look(self) -> None:
@@ -210,7 +216,7 @@ def soak(
         status, processes = hub.stop()
     samples = [sample for sample in watch.samples if sample.jobs >= jobs * WARM_UP]
     working = [sample for sample in samples if sample.jobs < jobs]
-    names = ("hub", "engines", "files", "threads", "processes", "scratch")
+    names = ("hub", "engines", "files", "threads", "processes", "scratch", "others")
     return Soaked(
         engine=engine,
         jobs=jobs,
@@ -273,6 +279,12 @@ def _encode(path: Path, codec: str, samples: Any) -> None:
         container.mux(track.encode(None))
 
 
+def thinned(run: Soaked) -> Soaked:
+    """With fewer samples: enough to draw a line."""
+    step = max(1, len(run.samples) // KEPT_SAMPLES)
+    return replace(run, samples=run.samples[::step])
+
+
 def show(run: Soaked) -> None:
     """As a reader wants it."""
     print(f"{run.engine}: {run.jobs} jobs in {run.seconds:.0f} s ({run.jobs / run.seconds:.1f} a second)")
@@ -283,7 +295,7 @@ def show(run: Soaked) -> None:
                 f"  {name:<8} {grown.slope:+.2f} ± {grown.spread:.2f} MiB per 1,000 jobs ({halves}); "
                 f"{getattr(run.warm, name):.0f} warm, {grown.most:.0f} most, {getattr(run.idle, name):.0f} idle"
             )
-    for name in ("files", "threads", "processes", "scratch"):
+    for name in ("files", "threads", "processes", "scratch", "others"):
         print(f"  {name:<9} {getattr(run.warm, name)} warm, {run.most[name]:.0f} most, {getattr(run.idle, name)} idle")
     print(f"  left over: {len(run.processes_left)} processes, {len(run.files_left)} files")
     for complaint in run.complaints():
@@ -306,7 +318,7 @@ def main() -> int:
                 runs.append(soak(lfk, Path(name), recordings, engine=engine))
             show(runs[-1])
     if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(run) for run in runs], indent=1), encoding="utf-8")
+        arguments.json.write_text(json.dumps([asdict(thinned(run)) for run in runs]) + "\n", encoding="utf-8")
     return 1 if any(run.complaints() for run in runs) else 0
 
 

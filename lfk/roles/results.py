@@ -16,7 +16,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +25,7 @@ from lfk.core.formats import MANIFEST, Format, Page, audio_href, formats
 from lfk.core.location import Location
 from lfk.core.manifest import AudioVersion, FileEntry, Manifest, Rendering, StoredResult, read_manifest
 from lfk.core.transcript import Transcript, from_dict, to_dict, turn_to_dict
+from lfk.roles.helpers import Helpers
 from lfk.stores.base import IfAbsent, IfMatch, ObjectStore
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,8 @@ _RESULT_LIMIT = 256 << 20
 _OWNER_LIMIT = 16 << 10
 #: How often a manifest is tried again when other writers keep coming first.
 _PUBLISH_ATTEMPTS = 4
+#: Files written at a time, besides one by each job: as many as a store's kept connections have room for.
+_WRITERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Results:
         self._store = store
         self._roots = roots
         self._copies = copies
+        self._writers = Helpers(_WRITERS, "lfk-writer")
 
     def claim(self, address: AudioAddress) -> str:
         """The transcript key of an audio; its natural one, or a marked one where another audio owns that."""
@@ -184,8 +187,7 @@ class Results:
             return FileEntry(str(location), len(content), hashlib.sha256(content).hexdigest())
 
         # Side by side: nothing is told of any of them before the manifest is there, and a store takes its time.
-        with ThreadPoolExecutor(max(1, len(names)), thread_name_prefix="lfk-write") as pool:
-            entries = dict(zip(names, pool.map(write, names), strict=True))
+        entries = dict(zip(names, self._writers.each(write, names), strict=True))
         manifest = replace(wanted, files=entries)
         form = formats()[MANIFEST]
         location = self.location(key, MANIFEST)

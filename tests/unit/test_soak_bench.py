@@ -9,7 +9,7 @@ import pytest
 from bench.latency import distribution
 from bench.soak import Sample, Soaked, growth, line
 
-QUIET = Sample(seconds=1.0, jobs=500, hub=80.0, engines=0.0, files=28, threads=14, processes=2, scratch=2)
+QUIET = Sample(seconds=1.0, jobs=500, hub=80.0, engines=0.0, files=28, threads=14, processes=2, scratch=2, others=6)
 FLAT = growth([replace(QUIET, jobs=jobs) for jobs in range(500, 1000, 10)], lambda sample: sample.hub)
 WELL = Soaked(
     engine="canned",
@@ -71,6 +71,7 @@ def test_a_hub_that_is_as_it_was_gives_no_cause_for_complaint() -> None:
         ({"idle": replace(WELL.idle, files=60)}, "files: 28"),
         ({"idle": replace(WELL.idle, processes=3)}, "processes: 2"),
         ({"idle": replace(WELL.idle, scratch=1)}, "1 files in scratch"),
+        ({"idle": replace(WELL.idle, others=7)}, "others: 6"),
     ],
 )
 def test_what_has_grown_or_is_left_is_told(changed: dict[str, object], says: str) -> None:
