@@ -163,7 +163,7 @@ def open_hub(
 
         threads = JobThreads(
             runner,
-            slots,
+            slots + 1,
             store_works=lambda: _store_works(store, where),
             scratch_works=scratch.works,
             record_failure=record_failure,

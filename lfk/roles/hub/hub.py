@@ -80,6 +80,7 @@ class Hub:
         self._report = report
         self._model_of = model_of
         self._clock = clock
+        self._lanes = list(plan.lanes)
         self._lane_of = {topic: lane for lane, topic in plan.lanes.items()}
         self._admission: Admission[Job] = Admission(plan.weights)
         self._holdings = Holdings(plan.topics.dlq, self._concluded)
@@ -225,7 +226,9 @@ class Hub:
         # One job per audio and topic at a time; a record without a key is an audio of its own.
         key = (record.partition.topic, record.key or (record.partition, record.offset))
         job.model = self._model_of(record)
-        self._admission.add(self._lane_of[record.partition.topic], key, job, job.model)
+        lane = self._lane_of[record.partition.topic]
+        job.rank = self._lanes.index(lane)
+        self._admission.add(lane, key, job, job.model)
 
     def _wait(self, job: Job, due: float) -> None:
         heapq.heappush(self._due, (due, next(self._tie), job))
@@ -235,7 +238,7 @@ class Hub:
             self._queue(heapq.heappop(self._due)[2])
 
     def _start_jobs(self) -> None:
-        while len(self._running) < self._plan.slots and not self._stop.is_set():
+        while (lanes := self._lanes_with_room()) and not self._stop.is_set():
             if self._plan.max_jobs and self.summary.answered + len(self._running) >= self._plan.max_jobs:
                 return
             if self._suspects or self._alone:
@@ -243,11 +246,24 @@ class Hub:
                     self._alone = True
                     self._start(self._suspects.popleft(), None)
                 return
-            item = self._admission.next(self._loaded)
+            item = self._admission.next(self._loaded, lanes)
             if item is None:
                 return
             self._start(item[1], item[0])
             self._loaded.append(item[1].model)
+
+    def _lanes_with_room(self) -> Sequence[str]:
+        """Lanes whose jobs may start now.
+
+        Where bulk work has taken every place, one more is there for what goes before it: it is fetched at once, and
+        gets the next engine that is free.
+        """
+        if len(self._running) < self._plan.slots:
+            return self._lanes
+        *before, bulk = self._lanes
+        full = len(self._running) > self._plan.slots
+        topics = {job.record.partition.topic for _key, job in self._running.values()}
+        return before if not full and self._plan.lanes[bulk] in topics else ()
 
     def _start(self, job: Job, key: Hashable) -> None:
         self._running[id(job)] = (key, job)
