@@ -140,6 +140,9 @@ class Follower:
         self._thread.join()
 
     def _follow(self) -> None:
+        # A busy broker tells of a new topic a moment after it was made.
+        while not self._broker.partitions(self._topic):
+            time.sleep(0.2)
         for record in self._broker.follow(self._topic):
             if self._over.is_set():
                 return
