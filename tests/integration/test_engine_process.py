@@ -317,7 +317,8 @@ def test_a_child_dies_with_its_parent(tmp_path: Path, fault: str) -> None:
         from pathlib import Path
         sys.path.insert(0, {str(ROOT)!r})
         from tests.integration.test_engine_process import *
-        one = ProcessEngine(launch(), QUICK)
+        # Its temporary files are left to the next hub's sweep, here to pytest's.
+        one = ProcessEngine(replace(launch(), temporary=Path({str(tmp_path)!r})), QUICK)
         until(lambda: one.ready)
         # From a thread that ends: what counts is the process.
         print(one.pid, flush=True)
