@@ -15,7 +15,7 @@ LAYER = $(if $(wildcard .venv/.dev-installed),dev,demo)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv venv-demo test test-unit fuzz check format lock services train-aligner wheel clean
+.PHONY: help demo venv venv-demo test test-unit fuzz check format lock services soak latency train-aligner wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,12 @@ lock: venv ## compile requirements/*.txt anew; UPGRADE=--upgrade takes newer ver
 
 services: venv ## fetch or build the servers that tests start, where no Docker engine serves them
 	$(PY) -m tests.services
+
+soak: venv services ## a day's work for one hub, compressed: is anything left that grows? ARGS="--canned 20000 --real 0"
+	$(PY) -m bench.soak --json bench/results/soak.json $(ARGS)
+
+latency: venv services ## from the close of a file to its announcement, idle and under a backlog of bulk work
+	$(PY) -m bench.latency --json bench/results/latency.json $(ARGS)
 
 train-aligner: venv ## train models/aligner-en anew: about 40 minutes; needs Debian's libflite1 and libespeak-ng1
 	$(BIN)/uv pip install --quiet --python $(PY) "pocketsphinx>=5,<6"

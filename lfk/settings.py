@@ -272,7 +272,9 @@ class Settings:
     )
     prefetch: int = _setting("LFK_PREFETCH", 2, "audios fetched ahead of the engines", "hub", parse=_count)
     scratch: str = _setting("MAIN_NODE_TEMP_FOLDER", "", "the hub's scratch folder; empty means the system's", "hub")
-    scratch_bytes: int = _setting("LFK_SCRATCH_BYTES", 20 << 30, "most that scratch may hold", "hub", parse=_bytes)
+    scratch_bytes: int = _setting(
+        "LFK_SCRATCH_BYTES", 20 << 30, "most that fetched audio may take in scratch", "hub", parse=_bytes
+    )
     transcriptions_folder: str = _setting(
         "MAIN_NODE_TRANSCRIPTIONS_FOLDER", "", "local folder that also gets each transcript", "hub"
     )
@@ -374,6 +376,13 @@ class Settings:
     )
     engine_recycle_jobs: int = _setting(
         "LFK_ENGINE_RECYCLE_JOBS", 500, "jobs after which an engine is replaced; 0 means never", "engine", parse=_count
+    )
+    engine_recycle_memory: int = _setting(
+        "LFK_ENGINE_RECYCLE_MEMORY",
+        0,
+        "an engine that has grown and holds more than this between jobs is replaced; 0 means 3/4 of its memory",
+        "engine",
+        parse=_bytes,
     )
     hf_home: str = _setting("HF_HOME", "", "Hugging Face cache", "engine")
     hf_token: str = _setting(

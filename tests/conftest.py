@@ -178,9 +178,13 @@ def _remove_bucket(client: Any, bucket: str) -> None:
         for upload in page.get("Uploads", ()):
             client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
-        for entry in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
-            client.delete_object(Bucket=bucket, Key=entry["Key"], VersionId=entry["VersionId"])
+        entries = (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+        _delete(client, bucket, [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries])
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        for entry in page.get("Contents", ()):
-            client.delete_object(Bucket=bucket, Key=entry["Key"])
+        _delete(client, bucket, [{"Key": entry["Key"]} for entry in page.get("Contents", ())])
     client.delete_bucket(Bucket=bucket)
+
+
+def _delete(client: Any, bucket: str, objects: list[dict[str, str]]) -> None:
+    if objects:
+        client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})

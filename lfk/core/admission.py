@@ -43,9 +43,15 @@ class Admission(Generic[T]):
         """Audios of a lane that could start now: jobs that wait for another one of their audio do not count."""
         return len({key for key, _model, _job in self._lanes[lane].waiting} - self._busy)
 
-    def next(self, loaded: Collection[str] = ()) -> tuple[Hashable, T] | None:
-        """The job to start now, or None; its key is busy until :meth:`release`. ``loaded`` models are preferred."""
-        able = {name: found for name in self._lanes if (found := self._choose(name, loaded)) is not None}
+    def next(self, loaded: Collection[str] = (), lanes: Collection[str] | None = None) -> tuple[Hashable, T] | None:
+        """The job to start now, or None; its key is busy until :meth:`release`. ``loaded`` models are preferred.
+
+        ``lanes``: of these alone; None for all.
+        """
+        open_ = self._lanes if lanes is None else lanes
+        able = {
+            name: found for name in self._lanes if name in open_ and (found := self._choose(name, loaded)) is not None
+        }
         if not able:
             return None
         for name in able:

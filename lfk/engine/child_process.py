@@ -11,9 +11,11 @@ import math
 import os
 import queue
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import weakref
@@ -62,16 +64,27 @@ class Launch:
     engine: str
     environment: Mapping[str, str]
     config: Mapping[str, Any] = field(default_factory=dict)
+    #: Where each child gets a folder for its temporary files; None for the system's.
+    temporary: Path | None = None
 
 
 class ChildProcess:
     """One child. :meth:`receive` and :meth:`send` are for one thread at a time; the rest is for any."""
 
     def __init__(self, launch: Launch) -> None:
+        # Libraries leave files behind, and a child is killed in the end: it tidies nothing up.
+        self._temporary = tempfile.mkdtemp(prefix="lfk-engine-", dir=launch.temporary)
+        try:
+            self._start(launch)
+        except BaseException:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            raise
+
+    def _start(self, launch: Launch) -> None:
         commands_out, self._commands = os.pipe()
         self._answers, answers_in = os.pipe()
         try:
-            self._process = _starter.submit(_spawn, launch, commands_out, answers_in).result()
+            self._process = _starter.submit(_spawn, launch, self._temporary, commands_out, answers_in).result()
         except BaseException:
             os.close(self._commands)
             os.close(self._answers)
@@ -178,6 +191,7 @@ class ChildProcess:
                 except subprocess.TimeoutExpired:
                     log.error("engine process %d does not end although it was killed", self.pid)
                     return -signal.SIGKILL
+                shutil.rmtree(self._temporary, ignore_errors=True)
             return self._returncode
 
     def end(self) -> int:
@@ -261,7 +275,7 @@ class _Lines:
                 self._sink(printable(text))
 
 
-def _spawn(launch: Launch, commands: int, answers: int) -> subprocess.Popen[bytes]:
+def _spawn(launch: Launch, temporary: str, commands: int, answers: int) -> subprocess.Popen[bytes]:
     arguments = [sys.executable, "-m", "lfk.engine.child", "--engine", launch.engine, "--parent", str(os.getpid())]
     return subprocess.Popen(
         [*arguments, "--commands", str(commands), "--answers", str(answers)],
@@ -270,7 +284,7 @@ def _spawn(launch: Launch, commands: int, answers: int) -> subprocess.Popen[byte
         stderr=subprocess.STDOUT,
         bufsize=0,
         pass_fds=(commands, answers),
-        env=dict(launch.environment),
+        env={**launch.environment, "TMPDIR": temporary},
         cwd=_HOME,
         # A group of its own: a terminal's interrupt does not reach it, and one signal ends all of it.
         start_new_session=True,

@@ -25,7 +25,8 @@ class EngineLimits:
     memory_bytes: int = 0
     #: An engine is replaced after so many jobs (LFK_ENGINE_RECYCLE_JOBS); 0 means never.
     recycle_jobs: int = 500
-    #: An engine that holds more than this between jobs is replaced; 0 means never.
+    #: An engine that holds more than this between jobs (LFK_ENGINE_RECYCLE_MEMORY) and has grown is replaced; 0 means
+    #: never.
     recycle_bytes: int = 0
 
 

@@ -1,6 +1,7 @@
 """Engines in stock: a fixed number of them, all started at once, each lent to one job at a time.
 
-First come, first served: a job that waits is never passed by a later one. Refuses to lend after it is closed.
+First come, first served among jobs of one rank; a lower rank goes first, but passes nobody more than a few times.
+Refuses to lend after it is closed.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ from lfk.engine.base import Engine, EngineKind
 
 #: What closing all engines may take in all; each one is killed, which takes well under a second.
 CLOSE_SECONDS = 5.0
+#: How often the job that has waited longest may be passed by later ones of a lower rank.
+PASSES = 8
 
 
 class _Waiter:
     """A job that waits for an engine."""
 
-    def __init__(self) -> None:
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+        self.passed = 0
         self.served = threading.Event()
         self.engine: Engine | None = None
 
@@ -60,13 +65,13 @@ class EnginePool:
         return sum(engine.ready for engine in self._engines)
 
     @contextmanager
-    def engine(self) -> Iterator[Engine]:
-        """Borrow an engine for a block; waits in line for as long as all are lent.
+    def engine(self, rank: int = 0) -> Iterator[Engine]:
+        """Borrow an engine for a block; waits in line for as long as all are lent, before jobs of a higher rank.
 
         Raises:
             EngineCrashed: the pool is closed, or was while the caller waited.
         """
-        engine = self._take()
+        engine = self._take(rank)
         try:
             yield engine
         finally:
@@ -86,8 +91,8 @@ class EnginePool:
         for thread in closing:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _take(self) -> Engine:
-        waiter = _Waiter()
+    def _take(self, rank: int) -> Engine:
+        waiter = _Waiter(rank)
         with self._lock:
             if self._closed:
                 raise EngineCrashed("the engines are stopped")
@@ -102,8 +107,17 @@ class EnginePool:
     def _give_back(self, engine: Engine) -> None:
         with self._lock:
             if self._waiters:
-                waiter = self._waiters.popleft()
+                waiter = self._next()
                 waiter.engine = engine
                 waiter.served.set()
             else:
                 self._free.append(engine)
+
+    def _next(self) -> _Waiter:
+        """Who is served now; no longer in line."""
+        first = self._waiters[0]
+        chosen = first if first.passed >= PASSES else min(self._waiters, key=lambda waiter: waiter.rank)
+        if chosen is not first:
+            first.passed += 1
+        self._waiters.remove(chosen)
+        return chosen

@@ -38,6 +38,8 @@ _TAKE_SECONDS = 30.0
 _START_ATTEMPTS = 3
 #: What of a crash's last words goes into an error, and so into an announcement.
 _LAST_WORDS = 600
+#: An engine that holds hardly more than after its first job needs that much: another one would soon hold the same.
+_GROWN = 1.2
 
 
 class ProcessEngine:
@@ -54,6 +56,8 @@ class ProcessEngine:
         self._lock = threading.Lock()
         self._closed = False
         self._jobs = 0
+        #: Bytes that the present child held after its first job.
+        self._first_held = 0
         self._child = self._spawn()
 
     @property
@@ -156,10 +160,14 @@ class ProcessEngine:
         raise ChildGone("it does not take its task")
 
     def _recycle(self) -> None:
+        """Replace a child that has done its share of jobs, or has grown too large."""
         limits = self._limits
+        held = self._child.memory() if limits.recycle_bytes else 0
+        if self._jobs == 1:
+            self._first_held = held
         old = bool(limits.recycle_jobs) and self._jobs >= limits.recycle_jobs
-        if old or (limits.recycle_bytes and self._child.memory() > limits.recycle_bytes):
-            log.info("replacing engine process %d after %d jobs", self.pid, self._jobs)
+        if old or (held > limits.recycle_bytes and held > self._first_held * _GROWN):
+            log.info("replacing engine process %d after %d jobs; it held %d MiB", self.pid, self._jobs, held >> 20)
             self._replace()
 
     def _replace(self) -> None:

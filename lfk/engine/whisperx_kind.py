@@ -59,16 +59,19 @@ class WhisperXKind:
         limits: EngineLimits,
         environment: Mapping[str, str],
         library: ModelLibrary | None = None,
+        temporary: Path | None = None,
     ) -> None:
         """``environment``: the hub's own; what of it an engine gets is decided here.
 
         ``library``: over the same folder as the plan's, and able to fetch; without it only what is here is used.
+        ``temporary``: where libraries leave temporary files; None for the system's.
         """
         self._plan = plan
         self._limits = limits
         self._environment = engine_environment(environment, plan.threads, sentence_data())
         self._library = library or open_library(plan.models, plan.hashes)
         self._weights = EngineWeights(self._library)
+        self._temporary = temporary
         self._numbers = itertools.count()
 
     def identify(self, model: str) -> ModelIdentity:
@@ -98,7 +101,7 @@ class WhisperXKind:
             "max_seconds": plan.max_seconds,
             "number": next(self._numbers),
         }
-        return ProcessEngine(Launch(_ENGINE, self._environment, config), self._limits)
+        return ProcessEngine(Launch(_ENGINE, self._environment, config, self._temporary), self._limits)
 
     def _at_hand(self, models: Iterable[str]) -> Iterable[str]:
         for model in models:

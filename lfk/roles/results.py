@@ -5,7 +5,7 @@ The order that makes it safe (each step may be the last one before a crash)::
     1. the engine's result      .lfk/results/<job_id>.json   put-if-absent; whoever comes second adopts it
     2. the transcript's key     .lfk/owners/<key>            put-if-absent; another audio's name is never overwritten
     3. the old manifest goes    <key>.json
-    4. every rendering          <key>.<format>               the same bytes, whoever writes them
+    4. every rendering          <key>.<format>               the same bytes, whoever writes them; side by side
     5. the manifest             <key>.json                   put-if-absent: it exists ⇒ all it lists exists and matches
 
 Where the audio was replaced meanwhile, a writer of the older one may put its files between those of a newer one. It
@@ -29,6 +29,7 @@ from lfk.core.formats import MANIFEST, Format, Page, audio_href, formats
 from lfk.core.location import Location, parse_location
 from lfk.core.manifest import AudioVersion, FileEntry, Manifest, Rendering, StoredResult, read_manifest
 from lfk.core.transcript import Transcript, from_dict, to_dict, turn_to_dict
+from lfk.roles.helpers import Helpers
 from lfk.stores.base import SHA256, IfAbsent, IfMatch, ObjectStore
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ _RESULT_LIMIT = 256 << 20
 _OWNER_LIMIT = 16 << 10
 #: How often a write is tried again when other writers keep coming first, or the store cannot decide who did.
 _ATTEMPTS = 8
+#: Files written at a time, besides one by each job: as many as a store's kept connections have room for.
+_WRITERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class Results:
         self._store = store
         self._roots = roots
         self._copies = copies
+        self._writers = Helpers(_WRITERS, "lfk-writer")
 
     def claim(self, address: AudioAddress) -> str:
         """The transcript key of an audio; its natural one, or a marked one where another audio owns that."""
@@ -202,15 +206,17 @@ class Results:
 
     def _write_files(self, key: str, page: Page, wanted: Manifest) -> dict[str, FileEntry]:
         """Every rendering but the manifest."""
-        entries: dict[str, FileEntry] = {}
-        for name in wanted.rendering.formats:
-            if name != MANIFEST:
-                form = formats()[name]
-                content = form.render(page)
-                location = self.location(key, name)
-                self._put(location, content, form)
-                entries[name] = FileEntry(str(location), len(content), hashlib.sha256(content).hexdigest())
-        return entries
+        names = [name for name in wanted.rendering.formats if name != MANIFEST]
+
+        def write(name: str) -> FileEntry:
+            form = formats()[name]
+            content = form.render(page)
+            location = self.location(key, name)
+            self._put(location, content, form)
+            return FileEntry(str(location), len(content), hashlib.sha256(content).hexdigest())
+
+        # Side by side: nothing is told of any of them before the manifest is there, and a store takes its time.
+        return dict(zip(names, self._writers.each(write, names), strict=True))
 
     def _put(self, location: Location, content: bytes, form: Format, condition: IfAbsent | None = None) -> None:
         digest: Mapping[str, str] = {SHA256: hashlib.sha256(content).hexdigest()}

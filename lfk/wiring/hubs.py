@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from lfk.core.errors import LfkError
     from lfk.core.messages import Announcement
     from lfk.engine.base import EngineKind
+    from lfk.engine.limits import EngineLimits
     from lfk.engine.pool import EnginePool
     from lfk.roles.hub.health import Health
     from lfk.roles.hub.hub import Hub
@@ -36,21 +38,26 @@ log = logging.getLogger(__name__)
 
 #: The part of a machine's memory that its engines may fill together, unless LFK_ENGINE_MEMORY says otherwise.
 _MEMORY_FOR_ENGINES = 0.75
+#: The part of an engine's memory above which it is replaced between jobs, before a job would be ended for it. Half of
+#: its memory may be weights that are kept loaded.
+_MEMORY_BEFORE_RECYCLING = 0.75
 #: What an engine needs to work with a small model, aligner and diariser (measured: 0.6 GiB at rest, 1.1 GiB at most);
 #: more engines than there is memory for would only end each other.
 _LEAST_ENGINE_BYTES = 1_280 << 20
 
 
-def engine_kind(settings: Settings, store: ObjectStore | None = None) -> EngineKind:
-    """The speech engine that LFK_ENGINE names; without a store it fetches no model weights."""
+def engine_kind(settings: Settings, store: ObjectStore | None = None, temporary: Path | None = None) -> EngineKind:
+    """The speech engine that LFK_ENGINE names; without a store it fetches no model weights.
+
+    ``temporary``: where its libraries leave their temporary files; None for the system's.
+    """
     if settings.engine == "canned":
         from lfk.engine.canned import CannedKind
 
         return CannedKind(settings.canned_seconds)
-    from lfk.engine.limits import EngineLimits
     from lfk.engine.whisperx_kind import WhisperXKind, WhisperXPlan
 
-    memory = settings.engine_memory or _fair_share(worker_count(settings))
+    limits = engine_limits(settings)
     plan = WhisperXPlan(
         models=models_folder(settings),
         hashes=hashes_file(settings),
@@ -59,18 +66,26 @@ def engine_kind(settings: Settings, store: ObjectStore | None = None) -> EngineK
         batch_size=settings.batch_size,
         threads=settings.threads,
         preload=_default_models(settings),
-        models_bytes=settings.model_memory or memory // 2,
+        models_bytes=settings.model_memory or limits.memory_bytes // 2,
         idle_seconds=settings.model_idle,
         max_seconds=settings.max_duration,
     )
-    limits = EngineLimits(
+    return WhisperXKind(plan, limits, inherited(), open_library(settings, store), temporary)
+
+
+def engine_limits(settings: Settings) -> EngineLimits:
+    """What an engine in a process of its own may take."""
+    from lfk.engine.limits import EngineLimits
+
+    memory = settings.engine_memory or _fair_share(worker_count(settings))
+    return EngineLimits(
         start_seconds=settings.engine_start_timeout,
         base_seconds=settings.job_timeout_base,
         factor=settings.job_timeout_factor,
         memory_bytes=memory,
         recycle_jobs=settings.engine_recycle_jobs,
+        recycle_bytes=settings.engine_recycle_memory or int(memory * _MEMORY_BEFORE_RECYCLING),
     )
-    return WhisperXKind(plan, limits, inherited(), open_library(settings, store))
 
 
 def _fair_share(workers: int) -> int:
@@ -113,6 +128,7 @@ def open_hub(
     from lfk.roles.hub.health import HealthServer
     from lfk.roles.hub.hub import Hub
     from lfk.roles.hub.job import JobRunner, Limits
+    from lfk.roles.hub.lease import Lease
     from lfk.roles.hub.plan import HubPlan
     from lfk.roles.hub.probes import Probes
     from lfk.roles.hub.scratch import Scratch
@@ -121,7 +137,6 @@ def open_hub(
     from lfk.roles.results import Results
 
     where = roots(settings)
-    kind = engine_kind(settings, store)
     workers = worker_count(settings)
     slots = workers + settings.prefetch
     messages = codec(settings)
@@ -132,6 +147,10 @@ def open_hub(
             stack.callback(server.close)
         scratch = Scratch(Path(settings.scratch) if settings.scratch else None, settings.scratch_bytes)
         stack.callback(scratch.close)
+        # Apart from scratch: where that is full, engines start all the same.
+        temporary = Lease(Path(tempfile.gettempdir()), "lfk-engines-")
+        stack.callback(temporary.close)
+        kind = engine_kind(settings, store, temporary.folder)
         pool = EnginePool(kind, workers)
         stack.callback(pool.close)
         runner = JobRunner(
@@ -162,7 +181,7 @@ def open_hub(
             rendering=rendering(settings),
             stop=stop,
         )
-        threads = JobThreads(runner, slots, probes=probes.by_suspect(), record_failure=record_failure)
+        threads = JobThreads(runner, slots + 1, probes=probes.by_suspect(), record_failure=record_failure)
         plan = HubPlan(
             group=settings.group,
             lanes={"fresh": settings.topic_audio, "retry": settings.topic_retry, "bulk": settings.topic_bulk},

@@ -196,6 +196,24 @@ def test_something_else_than_s3(short_way: bool, status: int) -> None:
                 call()
 
 
+@WAYS
+def test_a_body_never_waits_for_its_headers_to_be_confirmed(short_way: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which takes 40 ms on most systems: more than a nearby store needs for the whole request."""
+    sent_at_once: list[socket.socket] = []
+    set_option = socket.socket.setsockopt
+
+    def note(self: socket.socket, *option: Any) -> None:
+        if option == (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1):
+            sent_at_once.append(self)
+        set_option(self, *option)
+
+    monkeypatch.setattr(socket.socket, "setsockopt", note)
+    with scripted(lambda _request: Reply(200, headers=ETAG)) as server:
+        store_at(server.url, short_way=short_way).put(AT, b"hello", content_type="text/plain")
+        assert is_general(server.requests[-1]) is not short_way
+    assert len(sent_at_once) == len(server.requests)
+
+
 def calls(store: S3Store, folder: Path) -> list[Callable[[], object]]:
     return [
         lambda: store.check(AT.as_prefix()),

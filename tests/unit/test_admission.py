@@ -20,6 +20,16 @@ def test_lanes_share_by_weight() -> None:
     assert started[0] == "fresh"
 
 
+def test_some_lanes_may_be_asked_alone() -> None:
+    admission: Admission[str] = Admission({"fresh": 8, "bulk": 1})
+    admission.add("bulk", "b", "bulk")
+    assert admission.next(lanes=["fresh"]) is None
+    admission.add("fresh", "f", "fresh")
+    assert admission.next(lanes=["fresh"]) == ("f", "fresh")
+    assert admission.next(lanes=["fresh"]) is None
+    assert admission.next() == ("b", "bulk")
+
+
 def test_an_empty_lane_saves_nothing_up() -> None:
     admission: Admission[str] = Admission({"fresh": 8, "bulk": 1})
     for number in range(50):

@@ -11,7 +11,7 @@ import pytest
 from lfk.core.errors import EngineCrashed
 from lfk.engine.base import Engine, ModelIdentity, Outcome, Recognised, StageProgress, Task
 from lfk.engine.canned import CannedKind
-from lfk.engine.pool import EnginePool
+from lfk.engine.pool import PASSES, EnginePool
 
 WITHIN = 10.0
 
@@ -83,17 +83,17 @@ def test_given_back_after_an_error(pool: EnginePool) -> None:
     assert pool.busy == 0
 
 
-def test_first_come_first_served(kind: Kind) -> None:
-    pool = EnginePool(kind, 1)
+def served_in_order(pool: EnginePool, ranks: list[int]) -> list[int]:
+    """The numbers of jobs of these ranks, which came in this order, in the order in which they get an engine."""
     served: list[int] = []
 
     def wait_in_line(number: int) -> None:
-        with pool.engine():
+        with pool.engine(ranks[number]):
             served.append(number)
 
+    waiting = []
     with pool.engine():
-        waiting = []
-        for number in range(8):
+        for number in range(len(ranks)):
             thread = threading.Thread(target=wait_in_line, args=(number,))
             thread.start()
             waiting.append(thread)
@@ -102,8 +102,21 @@ def test_first_come_first_served(kind: Kind) -> None:
                 thread.join(0.001)
     for thread in waiting:
         thread.join(WITHIN)
-    assert served == list(range(8))
     pool.close()
+    return served
+
+
+def test_first_come_first_served(kind: Kind) -> None:
+    assert served_in_order(EnginePool(kind, 1), [0] * 8) == list(range(8))
+
+
+def test_a_lower_rank_goes_first(kind: Kind) -> None:
+    assert served_in_order(EnginePool(kind, 1), [2, 1, 2, 0, 1, 0]) == [3, 5, 1, 4, 0, 2]
+
+
+def test_nobody_is_passed_for_ever(kind: Kind) -> None:
+    ranks = [2, *[0] * (PASSES + 3)]
+    assert served_in_order(EnginePool(kind, 1), ranks).index(0) == PASSES
 
 
 def test_closing_sends_those_in_line_away(kind: Kind) -> None:

@@ -53,7 +53,7 @@ _WINDOW = 4
 #: Settlements tried at the end: one may fail, the next reads again what stands, one more settles the rest.
 _LAST_SETTLEMENTS = 3
 #: How long a job waits that has met trouble of its hub's.
-_AGAIN_SECONDS = 1.0
+_AGAIN_SECONDS = 2.0
 #: Trouble that lasts longer than this is not worth waiting for: other hubs may be well.
 _LEAVE_SECONDS = 30.0
 #: A store that does not answer is mostly out of everybody's reach, and what engines have found waits here to be kept.
@@ -90,7 +90,7 @@ class Hub:
         self._references_missed = references_missed
         self._clock = clock
         lane_of = {topic: lane for lane, topic in plan.lanes.items()}
-        self._waiting = Waiting(plan.weights, lane_of, describe, plan.engines)
+        self._waiting = Waiting(list(plan.lanes), plan.weights, lane_of, describe, plan.engines)
         self._holdings = Holdings(plan.topics.dlq, self._concluded)
         self._running: dict[int, tuple[Hashable, Job]] = {}
         self._seen_running: tuple[Job, ...] = ()
@@ -270,13 +270,27 @@ class Hub:
         self._waiting.add(job, suspect=begun > 0 and begun >= self._plan.retry.attempts - 1)
 
     def _start_jobs(self) -> None:
-        while len(self._running) < self._plan.slots and not self._stop.is_set() and self.trouble is None:
+        while (lanes := self._lanes_with_room()) and not self._stop.is_set() and self.trouble is None:
             if self._plan.max_jobs and self.summary.answered + len(self._running) >= self._plan.max_jobs:
                 return
-            item = self._waiting.next(len(self._running))
+            item = self._waiting.next(len(self._running), lanes)
             if item is None:
                 return
             self._start(*item)
+
+    def _lanes_with_room(self) -> Sequence[str]:
+        """Lanes whose jobs may start now.
+
+        Where bulk work has taken every place, one more is there for what goes before it: it is fetched at once, and
+        gets the next engine that is free.
+        """
+        lanes = list(self._plan.lanes)
+        if len(self._running) < self._plan.slots:
+            return lanes
+        *before, bulk = lanes
+        full = len(self._running) > self._plan.slots
+        topics = {job.record.partition.topic for _key, job in self._running.values()}
+        return before if not full and self._plan.lanes[bulk] in topics else ()
 
     def _start(self, key: Hashable, job: Job) -> None:
         self._running[id(job)] = (key, job)

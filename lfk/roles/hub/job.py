@@ -49,6 +49,8 @@ class Job:
     job_id: str | None = None
     #: The model that is asked for, for choosing what to start next.
     model: str = ""
+    #: Where it stands in line for an engine: lower ones first.
+    rank: int = 0
     stage: str = "receive"
     #: How much of the stage is through, 0–1.
     part: float = 0.0
@@ -264,7 +266,7 @@ class JobRunner:
     def _transcribe(self, job: Job, task: Task, begin: Callable[[], None], heard: str) -> StoredResult:
         """Engine work. The recognition is kept as soon as it is there: no later stage's failure costs it."""
         job.stage = "queue"
-        with self._pool.engine() as engine:
+        with self._pool.engine(job.rank) as engine:
             begin()
 
             def progress(stage: str, part: float) -> None:

@@ -20,7 +20,7 @@ class HubPlan:
     topics: Topics
     retry: RetryPolicy
     engines: int
-    #: Jobs in hand at a time: engines plus audios fetched ahead.
+    #: Jobs in hand at a time: engines plus audios fetched ahead. One more may be where bulk work has taken them all.
     slots: int
     #: Seconds over which quick jobs share a settlement, and that running jobs get on a stop.
     settle_interval: float

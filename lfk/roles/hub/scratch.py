@@ -1,82 +1,72 @@
 """The hub's scratch folder: one folder a job, bounded in bytes, swept of what a killed hub left behind.
 
-Every hub holds a lock file in its own folder below the scratch root; a folder whose lock is free has no hub.
+The budget is for audio that is fetched, so that fetching ahead is bounded. What engines decode lies on the same disk
+without a name (64 kB a second of the audio in their hands) and counts as what the disk has no more.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lfk.core.errors import ScratchFull, UsageError
+from lfk.core.errors import AudioTooLarge, ScratchFull, UsageError
+from lfk.roles.hub.lease import Lease
 
 log = logging.getLogger(__name__)
 
 _PREFIX = "lfk-hub-"
-_LOCK = "lock"
 #: A disk that has not even room for this takes no recording.
-_CHECK_BYTES = 16 << 20
+_CHECK_BYTES = 1 << 20
+#: Jobs that wait for room are woken when another ends; this is for a stop, and for room that others have made.
+_LOOK_SECONDS = 1.0
 
 
 class Scratch:
     """Folders for jobs. Safe for use by several threads."""
 
     def __init__(self, root: Path | None, budget: int) -> None:
-        """``root``: where, None for the system's; ``budget``: bytes that all jobs together may reserve.
+        """``root``: where, None for the system's; ``budget``: bytes of fetched audio in all.
 
         Raises:
             UsageError: the folder cannot be used.
         """
         base = root or Path(tempfile.gettempdir())
         try:
-            base.mkdir(parents=True, exist_ok=True)
-            _sweep(base)
-            self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
-            self._lock_file = (self.folder / _LOCK).open("w")
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lease = Lease(base, _PREFIX)
         except OSError as error:
             raise UsageError(
-                f"the scratch folder {base} cannot be used: {error.strerror}",
+                f"the scratch folder {base} cannot be used: {error.strerror or error}",
                 hint="set MAIN_NODE_TEMP_FOLDER to a folder that this user may write to",
             ) from error
+        self.folder = self._lease.folder
         self._budget = budget
-        self._reserved = 0
+        #: Bytes reserved by each job's folder.
+        self._reserved: dict[Path, int] = {}
         self._freed = threading.Condition()
 
     @contextmanager
     def job(self, size: int, stop: threading.Event) -> Iterator[Path]:
-        """A folder for one job whose audio has ``size`` bytes; waits until the budget has room, then removes it.
+        """A folder for one job whose audio has ``size`` bytes; waits until there is room for it, then removes it.
 
         A single audio over the budget is let through when nothing else is there.
 
         Raises:
-            ScratchFull: the disk has no room for it, or the hub stops while it waits.
+            AudioTooLarge: the whole disk is smaller.
+            ScratchFull: the disk has no room now, for which no other job is to blame; or the hub stops meanwhile.
         """
-        with self._freed:
-            while self._reserved and self._reserved + size > self._budget:
-                if stop.is_set():
-                    raise ScratchFull("the hub stops")
-                # Woken by the next job that ends; the time-out only lets a stop through.
-                self._freed.wait(1.0)
-            self._reserved += size
+        folder = self._reserve(size, stop)
         try:
-            if shutil.disk_usage(self.folder).free < size:
-                raise ScratchFull(f"{self.folder} has no room for {size} bytes")
-            folder = Path(tempfile.mkdtemp(prefix="job-", dir=self.folder))
-            try:
-                yield folder
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+            yield folder
         finally:
+            shutil.rmtree(folder, ignore_errors=True)
             with self._freed:
-                self._reserved -= size
+                del self._reserved[folder]
                 self._freed.notify_all()
 
     def check(self) -> None:
@@ -93,24 +83,46 @@ class Scratch:
 
     def close(self) -> None:
         """Remove everything."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self._lock_file.close()
+        self._lease.close()
+
+    def _reserve(self, size: int, stop: threading.Event) -> Path:
+        with self._freed:
+            try:
+                while not self._has_room(size):
+                    if stop.is_set():
+                        raise ScratchFull("the hub stops")
+                    self._freed.wait(_LOOK_SECONDS)
+                folder = Path(tempfile.mkdtemp(prefix="job-", dir=self.folder))
+            except OSError as error:
+                raise ScratchFull(f"{self.folder} cannot be written to: {error.strerror}") from error
+            self._reserved[folder] = size
+            return folder
+
+    def _has_room(self, size: int) -> bool:
+        """In the budget and on the disk, after what the jobs here have reserved and not written yet.
+
+        Raises:
+            AudioTooLarge, ScratchFull: there is none, and no job here whose end would change that.
+        """
+        disk = shutil.disk_usage(self.folder)
+        if self._reserved:
+            unwritten = sum(max(0, reserved - _bytes_in(folder)) for folder, reserved in self._reserved.items())
+            return sum(self._reserved.values()) + size <= self._budget and size <= disk.free - unwritten
+        if size > disk.total:
+            raise AudioTooLarge(
+                f"the audio has {size} bytes, and the disk of this hub's scratch folder {disk.total}",
+                hint="point MAIN_NODE_TEMP_FOLDER to a larger disk",
+            )
+        if size > disk.free:
+            raise ScratchFull(f"{self.folder} has no room for {size} bytes")
+        return True
 
 
-def _sweep(base: Path) -> None:
-    """Remove folders whose hub is gone, however it went."""
-    for folder in base.glob(f"{_PREFIX}*"):
-        try:
-            handle = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
-        except OSError:
-            # Not ours, or a hub that is just starting.
-            continue
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            continue
-        else:
-            log.info("removing what a former hub left in %s", folder)
-            shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            os.close(handle)
+def _bytes_in(folder: Path) -> int:
+    """What the files of a job take on the disk."""
+    total = 0
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            with suppress(OSError):
+                total += entry.stat(follow_symlinks=False).st_blocks * 512
+    return total

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from lfk.core.errors import Kind, LfkError, StoreFull, Suspect
+from lfk.core.errors import Kind, LfkError, ScratchFull, StoreFull, Suspect
 from lfk.roles.hub.threads import Ended, Probed, Recorded
 
 log = logging.getLogger(__name__)
@@ -117,12 +117,12 @@ class SelfCheck:
     def _is_ours(self, report: Held, suspect: Suspect) -> bool:
         """Also where the trouble is over by now, if the job began before that.
 
-        And wherever a store is full: what has no room for a transcript may have some for a probe, and no audio is to
+        And wherever a store or disk is full: what has no room for a job may have some for a probe, and no audio is to
         blame for it.
         """
         error = report.unrecorded if isinstance(report, Recorded) else report.error
         began_before = report.job.started < self._healed_at.get(suspect, 0.0)
-        return self.trouble is not None or began_before or isinstance(error, StoreFull)
+        return self.trouble is not None or began_before or isinstance(error, StoreFull | ScratchFull)
 
     def _is_suspicious(self, report: Held, error: LfkError) -> bool:
         if error.suspect is not Suspect.ENGINE or error.kind is Kind.FATAL:

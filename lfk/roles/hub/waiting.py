@@ -7,7 +7,7 @@ attempt after the earlier ones died with their hub; it runs alone, so that it ca
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from lfk.core.admission import Admission
 from lfk.roles.hub.due import DueJobs
@@ -18,9 +18,16 @@ class Waiting:
     """Owned by the hub's one thread."""
 
     def __init__(
-        self, weights: Mapping[str, int], lane_of: Mapping[str, str], describe: Callable[[Job], None], engines: int
+        self,
+        lanes: Sequence[str],
+        weights: Mapping[str, int],
+        lane_of: Mapping[str, str],
+        describe: Callable[[Job], None],
+        engines: int,
     ) -> None:
-        """``weights`` by lane, ``lane_of`` by topic; ``describe`` notes what a job's record asks for."""
+        """``lanes`` in order of preference, ``weights`` by lane, ``lane_of`` by topic; ``describe`` notes what a job's
+        record asks for."""
+        self._rank_of = {lane: rank for rank, lane in enumerate(lanes)}
         self._lane_of = lane_of
         self._describe = describe
         self._admission: Admission[Job] = Admission(weights)
@@ -40,7 +47,9 @@ class Waiting:
         record = job.record
         # One job per audio and topic at a time; a record without a key is an audio of its own.
         key = (record.partition.topic, record.key or (record.partition, record.offset))
-        self._admission.add(self._lane_of[record.partition.topic], key, job, job.model)
+        lane = self._lane_of[record.partition.topic]
+        job.rank = self._rank_of[lane]
+        self._admission.add(lane, key, job, job.model)
 
     def add_later(self, job: Job, due: float) -> None:
         """A job waits for its time, seconds since the epoch; :meth:`woken` gives it back."""
@@ -50,14 +59,14 @@ class Waiting:
         """Jobs whose time has come."""
         return list(self._due.ready(now))
 
-    def next(self, running: int) -> tuple[Hashable, Job] | None:
-        """What to start beside ``running`` others, or None; its key goes back by :meth:`release`."""
+    def next(self, running: int, lanes: Sequence[str]) -> tuple[Hashable, Job] | None:
+        """What to start of these lanes beside ``running`` others, or None; its key goes back by :meth:`release`."""
         if self._suspects or self._alone:
             if running:
                 return None
             self._alone = True
             return None, self._suspects.popleft()
-        item = self._admission.next(self._loaded)
+        item = self._admission.next(self._loaded, lanes)
         if item is not None:
             self._loaded.append(item[1].model)
         return item
