@@ -89,8 +89,7 @@ class Hub:
         self._report = report
         self._references_missed = references_missed
         self._clock = clock
-        lane_of = {topic: lane for lane, topic in plan.lanes.items()}
-        self._waiting = Waiting(list(plan.lanes), plan.weights, lane_of, describe, plan.engines)
+        self._waiting = Waiting(plan, describe)
         self._holdings = Holdings(plan.topics.dlq, self._concluded)
         self._running: dict[int, tuple[Hashable, Job]] = {}
         self._seen_running: tuple[Job, ...] = ()
@@ -107,7 +106,7 @@ class Hub:
         self._joined = False
         self._fatal: LfkError | None = None
         self.summary = Summary()
-        self._member = broker.member(plan.group, list(lane_of), self)
+        self._member = broker.member(plan.group, list(plan.lanes.values()), self)
         self._flow = Flow(self._member)
 
     # --- seen from other threads
@@ -270,27 +269,13 @@ class Hub:
         self._waiting.add(job, suspect=begun > 0 and begun >= self._plan.retry.attempts - 1)
 
     def _start_jobs(self) -> None:
-        while (lanes := self._lanes_with_room()) and not self._stop.is_set() and self.trouble is None:
+        while not self._stop.is_set() and self.trouble is None:
             if self._plan.max_jobs and self.summary.answered + len(self._running) >= self._plan.max_jobs:
                 return
-            item = self._waiting.next(len(self._running), lanes)
+            item = self._waiting.next(self._seen_running)
             if item is None:
                 return
             self._start(*item)
-
-    def _lanes_with_room(self) -> Sequence[str]:
-        """Lanes whose jobs may start now.
-
-        Where bulk work has taken every place, one more is there for what goes before it: it is fetched at once, and
-        gets the next engine that is free.
-        """
-        lanes = list(self._plan.lanes)
-        if len(self._running) < self._plan.slots:
-            return lanes
-        *before, bulk = lanes
-        full = len(self._running) > self._plan.slots
-        topics = {job.record.partition.topic for _key, job in self._running.values()}
-        return before if not full and self._plan.lanes[bulk] in topics else ()
 
     def _start(self, key: Hashable, job: Job) -> None:
         self._running[id(job)] = (key, job)

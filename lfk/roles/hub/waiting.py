@@ -7,36 +7,30 @@ attempt after the earlier ones died with their hub; it runs alone, so that it ca
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from lfk.core.admission import Admission
 from lfk.roles.hub.due import DueJobs
 from lfk.roles.hub.job import Job
+from lfk.roles.hub.plan import HubPlan
 
 
 class Waiting:
     """Owned by the hub's one thread."""
 
-    def __init__(
-        self,
-        lanes: Sequence[str],
-        weights: Mapping[str, int],
-        lane_of: Mapping[str, str],
-        describe: Callable[[Job], None],
-        engines: int,
-    ) -> None:
-        """``lanes`` in order of preference, ``weights`` by lane, ``lane_of`` by topic; ``describe`` notes what a job's
-        record asks for."""
-        self._rank_of = {lane: rank for rank, lane in enumerate(lanes)}
-        self._lane_of = lane_of
+    def __init__(self, plan: HubPlan, describe: Callable[[Job], None]) -> None:
+        """``describe`` notes what a job's record asks for."""
+        self._lanes = list(plan.lanes)
+        self._lane_of = {topic: lane for lane, topic in plan.lanes.items()}
+        self._slots = plan.slots
         self._describe = describe
-        self._admission: Admission[Job] = Admission(weights)
+        self._admission: Admission[Job] = Admission(plan.weights)
         self._due = DueJobs()
         self._suspects: deque[Job] = deque()
         #: A suspect runs.
         self._alone = False
         #: Models of the jobs that were started last: engines are likely to have them loaded.
-        self._loaded: deque[str] = deque(maxlen=engines)
+        self._loaded: deque[str] = deque(maxlen=plan.engines)
 
     def add(self, job: Job, *, suspect: bool) -> None:
         """A job waits for its turn."""
@@ -48,7 +42,7 @@ class Waiting:
         # One job per audio and topic at a time; a record without a key is an audio of its own.
         key = (record.partition.topic, record.key or (record.partition, record.offset))
         lane = self._lane_of[record.partition.topic]
-        job.rank = self._rank_of[lane]
+        job.rank = self._lanes.index(lane)
         self._admission.add(lane, key, job, job.model)
 
     def add_later(self, job: Job, due: float) -> None:
@@ -59,8 +53,11 @@ class Waiting:
         """Jobs whose time has come."""
         return list(self._due.ready(now))
 
-    def next(self, running: int, lanes: Sequence[str]) -> tuple[Hashable, Job] | None:
-        """What to start of these lanes beside ``running`` others, or None; its key goes back by :meth:`release`."""
+    def next(self, running: Sequence[Job]) -> tuple[Hashable, Job] | None:
+        """What to start beside those that run, or None; its key goes back by :meth:`release`."""
+        lanes = self._lanes_with_room(running)
+        if not lanes:
+            return None
         if self._suspects or self._alone:
             if running:
                 return None
@@ -90,3 +87,15 @@ class Waiting:
     def many_due(self) -> bool:
         """No more should be read ahead of its time."""
         return self._due.full
+
+    def _lanes_with_room(self, running: Sequence[Job]) -> Sequence[str]:
+        """Lanes whose jobs may start now.
+
+        Where bulk work has taken every place, one more is there for what goes before it: it is fetched at once, and
+        gets the next engine that is free.
+        """
+        if len(running) < self._slots:
+            return self._lanes
+        *before, bulk = self._lanes
+        taken = any(self._lane_of[job.record.partition.topic] == bulk for job in running)
+        return before if taken and len(running) == self._slots else ()
