@@ -32,6 +32,7 @@ GROUPS = {
     "sync": "Getting recordings in",
     "hub": "The hub",
     "engine": "The speech engine",
+    "batch": "Batch work",
     "demo": "The demo",
     "transcripts": "Reading transcripts",
     "output": "Everywhere",

@@ -378,6 +378,49 @@ class Settings:
         "transcripts",
     )
 
+    # --- batch work
+    only: tuple[str, ...] = _setting(
+        "LFK_ONLY",
+        ("all",),
+        "which audio: all, or some of missing, failed, stale",
+        "batch",
+        parse=_words,
+        flag="--only",
+    )
+    since: str = _setting(
+        "LFK_SINCE",
+        "",
+        "only audio modified (or failed) at this time or later, such as 2026-01-31",
+        "batch",
+        flag="--since",
+    )
+    until: str = _setting("LFK_UNTIL", "", "only audio modified (or failed) before this time", "batch", flag="--until")
+    limit: int = _setting("LFK_LIMIT", 0, "most references to send; 0 means all", "batch", parse=_count, flag="--limit")
+    force: bool = _setting(
+        "LFK_FORCE", False, "transcribe anew what is transcribed already", "batch", parse=_flag, flag="--force"
+    )
+    resume: str = _setting("LFK_RESUME", "", "go on with this batch, which was interrupted", "batch", flag="--resume")
+    batch: str = _setting("LFK_BATCH", "", "tell how far this batch is", "batch", flag="--batch")
+    from_file: str = _setting(
+        "LFK_FROM_FILE", "", "file with one location a line; - is standard input", "batch", flag="--from-file"
+    )
+    trust: bool = _setting(
+        "LFK_TRUST",
+        False,
+        "send what a list names without looking whether it is there",
+        "batch",
+        parse=_flag,
+        flag="--trust",
+    )
+    deep: bool = _setting(
+        "LFK_DEEP",
+        False,
+        "read every file of every transcript and compare its sha256",
+        "batch",
+        parse=_flag,
+        flag="--deep",
+    )
+
     # --- demo
     demo_folder: str = _setting("LFK_DEMO_FOLDER", "lfk-demo", "folder of the demo", "demo", flag="--dir")
 
