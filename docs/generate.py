@@ -32,6 +32,8 @@ GROUPS = {
     "sync": "Getting recordings in",
     "hub": "The hub",
     "engine": "The speech engine",
+    "choosing": "Choosing among what is there",
+    "batch": "Batch work",
     "demo": "The demo",
     "transcripts": "Reading transcripts",
     "dlq": "Dead letters",

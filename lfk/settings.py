@@ -412,6 +412,13 @@ class Settings:
         "transcripts",
     )
 
+    # --- choosing among what is there
+    since: str = _setting(
+        "LFK_SINCE", "", "from then on: a time such as 2026-01-31T08:00, or 24h (ago)", "choosing", flag="--since"
+    )
+    until: str = _setting("LFK_UNTIL", "", "before then; written as --since", "choosing", flag="--until")
+    limit: int = _setting("LFK_LIMIT", 0, "at most that many; 0 means all", "choosing", parse=_count, flag="--limit")
+
     # --- dead letters
     dlq_causes: tuple[str, ...] = _setting(
         "LFK_DLQ_CAUSE",
@@ -430,13 +437,42 @@ class Settings:
         flag="--key",
         metavar="LOCATION",
     )
-    since: str = _setting(
-        "LFK_SINCE", "", "from then on: a time such as 2026-01-31T08:00, or 24h (ago)", "dlq", flag="--since"
-    )
-    until: str = _setting("LFK_UNTIL", "", "before then; written as --since", "dlq", flag="--until")
-    limit: int = _setting("LFK_LIMIT", 0, "at most that many; 0 means all", "dlq", parse=_count, flag="--limit")
     dlq_bulk: bool = _setting(
         "LFK_DLQ_BULK", False, "retry behind fresh uploads, on the bulk topic", "dlq", parse=_flag, flag="--bulk"
+    )
+
+    # --- batch work
+    only: tuple[str, ...] = _setting(
+        "LFK_ONLY",
+        ("all",),
+        "which audio: all, or some of missing, failed, stale",
+        "batch",
+        parse=_words,
+        flag="--only",
+    )
+    force: bool = _setting(
+        "LFK_FORCE", False, "transcribe anew what is transcribed already", "batch", parse=_flag, flag="--force"
+    )
+    resume: str = _setting("LFK_RESUME", "", "go on with this batch, which was interrupted", "batch", flag="--resume")
+    batch: str = _setting("LFK_BATCH", "", "tell how far this batch is", "batch", flag="--batch")
+    from_file: str = _setting(
+        "LFK_FROM_FILE", "", "file with one location a line; - is standard input", "batch", flag="--from-file"
+    )
+    trust: bool = _setting(
+        "LFK_TRUST",
+        False,
+        "send what a list names without looking whether it is there",
+        "batch",
+        parse=_flag,
+        flag="--trust",
+    )
+    deep: bool = _setting(
+        "LFK_DEEP",
+        False,
+        "read every file of every transcript and compare its sha256",
+        "batch",
+        parse=_flag,
+        flag="--deep",
     )
 
     # --- demo

@@ -7,16 +7,20 @@ What comes from a topic is hostile: it is bounded in size and depth before it is
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NoReturn, Protocol
 
 from jsonschema import Draft202012Validator, ValidationError
 
+from lfk.brokers.quick_schema import compiled
 from lfk.core.errors import FramesNotAllowed, MalformedMessage, MessageTooLarge
 from lfk.core.messages import MAX_MESSAGE_BYTES, Announcement, AudioReference
 from lfk.core.printable import printable
 from lfk.resources import resource
+
+#: Made once: making it costs as much as writing a small message.
+_write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 class Codec(Protocol):
@@ -68,7 +72,14 @@ def validator(schema: str) -> Draft202012Validator:
     return Draft202012Validator(json.loads(resource(f"schemas/{schema}.json").read_text(encoding="utf-8")))
 
 
+@cache
+def _quick(schema: str) -> Callable[[Mapping[str, Any]], bool]:
+    return compiled(json.loads(resource(f"schemas/{schema}.json").read_text(encoding="utf-8")))
+
+
 def _check(data: Mapping[str, Any], schema: str) -> None:
+    if _quick(schema)(data):
+        return
     # The first error will do: computing the best one walks a hostile message many times over.
     error: ValidationError | None = next(validator(schema).iter_errors(data), None)
     if error is not None:
@@ -79,7 +90,7 @@ def _check(data: Mapping[str, Any], schema: str) -> None:
 def _encode(data: Mapping[str, Any], schema: str) -> bytes:
     _check(data, schema)
     try:
-        value = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+        value = _write(data).encode("utf-8")
     except (ValueError, UnicodeEncodeError) as error:
         raise MalformedMessage(f"the message cannot be written as JSON: {type(error).__name__}") from error
     if len(value) >= MAX_MESSAGE_BYTES:

@@ -30,10 +30,12 @@ VERBS: Mapping[str, str] = {
     "doctor": "check configuration, broker, store, models, GPU",
     "sync": "upload what is new in a folder, then send its references",
     "submit": "send references for audio that is in the store already",
+    "republish": "send references again: all, missing, failed or stale ones",
     "hub": "transcribe what is referenced",
     "models": "weights of models: list, pull, push, adopt, verify",
     "transcripts": "print, download or link what was transcribed",
     "dlq": "dead letters: list, show, retry, discard",
+    "check": "what is missing, stale, orphaned, half-written or failed in the store",
     "status": "what waits, what each hub is at, what has failed",
 }
 

@@ -1,4 +1,7 @@
-"""Where the work stands: references that wait, what each hub is at (stage and part of the audio), failures."""
+"""Where the work stands: references that wait, what each hub is at (stage and part of the audio), failures, batches.
+
+With --batch ID it tells how far one batch is: asked, done, failed, outstanding, and how long it will take.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from lfk.core.errors import ExitCode
 from lfk.core.printable import printable
 from lfk.settings import Settings
 
-SETTINGS = ()
+SETTINGS = ("batch",)
 
 #: What a hub says of its trouble; longer than that, `--json` tells.
 _LINE = 300
@@ -23,9 +26,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
     """Look once."""
     from lfk import wiring
+    from lfk.cli.batch_display import batch_fields, batch_line, show_batch
     from lfk.roles.status import look
 
     store = wiring.open_store(settings)
+    if settings.batch:
+        show_batch(console, *wiring.look_at_batch(settings, store, settings.batch))
+        return ExitCode.OK
     topics = (settings.topic_audio, settings.topic_retry, settings.topic_bulk)
     status = look(wiring.find_broker(settings, store), store, wiring.roots(settings), settings.group, topics)
     lines = [f"waiting   {count:6}  {topic}" for topic, count in status.waiting.items()]
@@ -40,9 +47,14 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
         lines.extend(
             f"    {job['stage']:10} {job['part']:4.0%}  {job['seconds']:6.1f} s  {job['audio']}" for job in hub.jobs
         )
+    batches = list(wiring.open_batches(settings, store))
+    if batches:
+        lines.extend(["", f"{len(batches)} open batch(es)"])
+        lines.extend(batch_line(head, tally) for head, tally in batches)
     fields = {
         "waiting": dict(status.waiting),
         "failures": status.failures,
+        "batches": [batch_fields(head, tally) for head, tally in batches],
         "hubs": [dataclasses.asdict(hub) for hub in status.hubs],
     }
     console.result("status", fields, "\n".join(lines))

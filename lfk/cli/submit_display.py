@@ -27,13 +27,15 @@ def show_summary(console: Console, summary: SubmitSummary, *, dry_run: bool) -> 
         "failed": summary.failed,
         "left": summary.left,
         "seconds": round(summary.seconds, 3),
+        "batch_id": summary.batch_id,
         "dry_run": dry_run,
     }
     verb = "would send" if dry_run else "sent"
     left = f", {summary.left} not confirmed" if summary.left else ""
+    batch = f"; batch {summary.batch_id}" if summary.batch_id is not None else ""
     console.result(
         "summary",
         fields,
         f"{verb} {summary.sent} references, {megabytes(summary.size)} of audio in {summary.seconds:.1f} s: "
-        f"{summary.skipped} skipped (no audio), {summary.failed} failed{left}",
+        f"{summary.skipped} skipped (no audio), {summary.failed} failed{left}{batch}",
     )

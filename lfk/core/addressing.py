@@ -82,9 +82,9 @@ def resolve(path: str, pair: str | None, roots: Roots) -> AudioAddress:
     else:
         literal = _relative(path)
         parts = _drop_lead(literal.split("/"), roots)
-        location = roots.audio.join("/".join(parts))
-        original = roots.audio.join(literal)
-        fallback = original if original != location else None
+        kept = "/".join(parts)
+        location = roots.audio.join(kept)
+        fallback = roots.audio.join(literal) if literal != kept else None
     if not parts[-1]:
         raise InvalidLocation(f"{path[:200]!r} is a prefix, not an audio", hint="name one object, or use `lfk submit`")
     approach, model, rest = _recipe(parts, pair, roots)

@@ -43,8 +43,7 @@ class Location:
 
     def as_prefix(self) -> Location:
         """The same place as a prefix: its key is empty or ends in one ``/``."""
-        key = self.key.strip("/")
-        return Location(self.scheme, self.bucket, f"{key}/" if key else "")
+        return Location(self.scheme, self.bucket, self._lead)
 
     def join(self, relative: str) -> Location:
         """The location of ``relative`` (a checked key) below this prefix.
@@ -52,12 +51,11 @@ class Location:
         Raises:
             InvalidLocation: the relative key is empty, climbs out, or makes the key too long.
         """
-        return Location(self.scheme, self.bucket, check_key(self.as_prefix().key + check_key(relative)))
+        return Location(self.scheme, self.bucket, check_key(self._lead + check_key(relative)))
 
     def contains(self, other: Location) -> bool:
         """Whether ``other`` lies below this prefix."""
-        prefix = self.as_prefix()
-        return (prefix.scheme, prefix.bucket) == (other.scheme, other.bucket) and other.key.startswith(prefix.key)
+        return self.scheme == other.scheme and self.bucket == other.bucket and other.key.startswith(self._lead)
 
     def relative(self, other: Location) -> str:
         """The key of ``other`` below this prefix.
@@ -67,7 +65,13 @@ class Location:
         """
         if not self.contains(other):
             raise InvalidLocation(f"{other} is not below {self}")
-        return other.key[len(self.as_prefix().key) :]
+        return other.key[len(self._lead) :]
+
+    @property
+    def _lead(self) -> str:
+        """What the keys below this prefix begin with."""
+        key = self.key.strip("/")
+        return f"{key}/" if key else ""
 
 
 def has_scheme(text: str) -> bool:
@@ -108,13 +112,14 @@ def check_key(key: str) -> str:
     if "\0" in key:
         raise InvalidLocation("a key must not contain NUL")
     try:
-        size = len(key.encode("utf-8"))
+        size = len(key) if key.isascii() else len(key.encode("utf-8"))
     except UnicodeEncodeError as error:
         raise InvalidLocation(
             f"{key[:80]!r} is not valid UTF-8", hint="rename the file so that its name is valid UTF-8"
         ) from error
     if size > MAX_KEY_BYTES:
         raise InvalidLocation(f"the key {key[:60]!r}… has {size} bytes; a store takes at most {MAX_KEY_BYTES}")
-    if any(part in (".", "..") for part in key.split("/")):
+    # Bulk senders come here several times for each reference, and few keys have a part that begins with a dot.
+    if (key[0] == "." or "/." in key) and any(part in (".", "..") for part in key.split("/")):
         raise InvalidLocation(f"{key[:200]!r} contains '.' or '..' as a part")
     return key

@@ -56,6 +56,10 @@ class StoredResult:
     provenance: Mapping[str, Any]
     timings: Mapping[str, float] = field(default_factory=dict)
     reused_stages: tuple[str, ...] = ()
+    #: The audio that it was made for first, and its ``approach.model``: tells a result whose transcript was never
+    #: written from one that was replaced. Equal audio elsewhere shares the result.
+    audio: str | None = None
+    pair: str | None = None
 
     def to_bytes(self) -> bytes:
         """As stored."""
@@ -67,6 +71,8 @@ class StoredResult:
             "provenance": dict(self.provenance),
             "timings": dict(self.timings),
             "reused_stages": list(self.reused_stages),
+            "audio": self.audio,
+            "pair": self.pair,
         }
         return json.dumps(data, ensure_ascii=False, sort_keys=True, allow_nan=False).encode("utf-8")
 
@@ -88,6 +94,8 @@ class StoredResult:
                 provenance=values["provenance"],
                 timings=values["timings"],
                 reused_stages=tuple(values["reused_stages"]),
+                audio=values.get("audio"),
+                pair=values.get("pair"),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a stored result: {type(error).__name__} {error}") from error

@@ -78,6 +78,15 @@ class Request:
             **facts,
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "approach": self.approach,
+            "model": self.model,
+            "language": self.language,
+            "options": dict(self.options),
+        }
+
     def identity(self, pair: str | None) -> str:
         """Equal where the same is asked: what a sender remembers as confirmed. ``pair`` is what the message carries."""
         text = json.dumps([pair, self.language, dict(self.options)], sort_keys=True)

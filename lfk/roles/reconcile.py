@@ -1,21 +1,21 @@
-"""What the store says is outstanding: audio without a transcript. The bucket is the source of truth, not a topic."""
+"""Takes over what the store says is outstanding, where a broker begins with nothing: the bucket is the truth."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Set
 
-from lfk.core.addressing import AudioAddress, Roots, collision_key, resolve
-from lfk.core.errors import BrokerFull, LfkError, RejectedReference
-from lfk.core.formats import MANIFEST
-from lfk.core.location import Location
-from lfk.core.media_types import is_media
-from lfk.core.messages import AudioReference
-from lfk.roles.failures import Failures
+from lfk.core.addressing import Roots
+from lfk.core.errors import BrokerFull, LfkError
+from lfk.core.selection import Chosen
+from lfk.roles.batch_progress import Judge, OpenBatches
+from lfk.roles.batches import Batches
+from lfk.roles.failed import failures
+from lfk.roles.outstanding import Choice, reopened
+from lfk.roles.recording import Outgoing
 from lfk.roles.sender import ReferenceSender
-from lfk.stores.base import ObjectInfo, ObjectStore
+from lfk.stores.base import ObjectStore
 
 log = logging.getLogger(__name__)
 
@@ -23,33 +23,18 @@ log = logging.getLogger(__name__)
 _AGAIN_SECONDS = 10.0
 
 
-def outstanding(store: ObjectStore, roots: Roots) -> Iterator[tuple[ObjectInfo, AudioAddress]]:
-    """Audio under the audio root that has neither a transcript nor a failure newer than itself.
+def outstanding(store: ObjectStore, roots: Roots) -> Iterator[Outgoing]:
+    """References for all that is unanswered: what open batches ask for, then audio without transcript and failure.
 
-    Holds the names of all transcripts in memory (about 100 bytes each).
+    Held in memory: recorded failures, and the transcript keys that open batches ask for.
     """
-    suffix = f".{MANIFEST}"
-    done = {
-        roots.transcripts.relative(info.location).removesuffix(suffix)
-        for info in store.list(roots.transcripts)
-        if info.location.key.endswith(suffix)
-    }
-    failed = dict(_failures(store, roots))
-    claimed: set[str] = set()
-    for info in store.list(roots.audio):
-        if not is_media(info.location.name) or _is_ours(info.location, roots):
-            continue
-        try:
-            address = resolve(str(info.location), None, roots)
-        except RejectedReference as error:
-            log.warning("%s is passed over: %s", info.location, error)
-            continue
-        key = address.transcript_key
-        # Where two audios want one key, only the marked key tells whether the later one has a transcript.
-        wanted = collision_key(key, info.location) if key in claimed else key
-        claimed.add(key)
-        if wanted not in done and failed.get(str(info.location), -1.0) < info.modified:
-            yield info, address
+    failed = list(failures(store, roots))
+    chosen = Chosen(only=("missing",))
+    batches = Batches(store, roots.records)
+    asked: set[str] = set()
+    yield from reopened(batches, OpenBatches(batches, Judge(store, roots, failed)), chosen, roots, None, asked)
+    choice = Choice(store, roots, chosen, failed, lambda name, error: log.warning("%s is passed over: %s", name, error))
+    yield from choice.items(asked_already=frozenset(asked))
 
 
 class Reconciliation:
@@ -109,8 +94,8 @@ class Reconciler:
 
     def __init__(self, store: ObjectStore, roots: Roots, sender: ReferenceSender, known: Set[str]) -> None:
         """``known``: audio locations whose references are on their way already."""
-        self._left = (info for info, _address in outstanding(store, roots) if str(info.location) not in known)
-        self._next: ObjectInfo | None = None
+        self._left = (item for item in outstanding(store, roots) if str(item.audio) not in known)
+        self._next: Outgoing | None = None
         self._sender = sender
         self.sent = 0
         self.done = False
@@ -134,31 +119,9 @@ class Reconciler:
             self._next = None
             self.sent += 1
 
-    def _send(self, info: ObjectInfo) -> None:
-        reference = AudioReference(
-            path_to_audio=str(info.location),
-            timestamp=int(time.time() * 1000),
-            etag=info.etag,
-            version_id=info.version_id,
-            size=info.size,
-        )
-
+    def _send(self, item: Outgoing) -> None:
         def confirmed(error: Exception | None) -> None:
             if error is not None:
-                log.warning("%s waits for the next reconcile: %s", info.location, error)
+                log.warning("%s waits for the next reconcile: %s", item.name, error)
 
-        self._sender.send(info.location, reference, confirmed)
-
-
-def _is_ours(location: Location, roots: Roots) -> bool:
-    """Transcripts and records that share a bucket with the audio are not audio."""
-    return roots.transcripts.contains(location) or roots.records.contains(location)
-
-
-def _failures(store: ObjectStore, roots: Roots) -> Iterator[tuple[str, float]]:
-    """Audio location and time (seconds) of every recorded failure."""
-    for found in Failures(store, roots.records).each():
-        if found.record is None:
-            log.warning("the failure of %s is passed over: %s", found.event_id, found.error)
-        elif found.record.announcement.path_to_audio is not None:
-            yield found.record.announcement.path_to_audio, found.record.announcement.timestamp / 1000
+        self._sender.send(item.audio, item.reference, confirmed)

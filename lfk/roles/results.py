@@ -169,6 +169,22 @@ class Results:
         there = self.manifest(key)
         return None if there is None else Published(there[0], self.location(key, MANIFEST), untouched=True)
 
+    def renew(self, key: str, manifest: Manifest) -> bool:
+        """Take a manifest away whose files are not all there, as if somebody had removed some; whether it was so.
+
+        One listing tells. What is rendered anew from the stored result is complete again.
+        """
+        prefix = self._roots.transcripts.join(f"{key}.")
+        sizes = {str(info.location): info.size for info in self._store.list(prefix)}
+        if all(sizes.get(entry.location) == entry.size for entry in manifest.files.values()):
+            return False
+        log.warning("files of %s are missing or not what was written; they are rendered anew", prefix)
+        there = self.manifest(key)
+        if there is not None and there[0] == manifest:
+            with contextlib.suppress(PreconditionFailed):
+                self._store.delete(self.location(key, MANIFEST), condition=IfMatch(there[1]))
+        return True
+
     def _is_whole(self, manifest: Manifest) -> bool:
         """Whether every file that it lists is there as listed."""
         for entry in manifest.files.values():

@@ -1,40 +1,30 @@
-"""Submit: references for audio that is in the store already, by object or by prefix.
+"""Submit: references for audio that is in the store already, by object, by prefix, or by a list of either.
 
-Prefixes are streamed, so a million keys need no more memory than a thousand. What is named is resolved, looked up
-and checked here, so that a mistyped name is told now and not by a dead letter later.
+Prefixes and lists are streamed, so a million names need no more memory than a thousand. What is named is resolved,
+looked up and checked here, so that a mistyped name is told now and not by a dead letter later; a list may be trusted
+instead. What its path alone would not bring back is recorded as a batch before it is sent.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from lfk.core.addressing import AudioAddress, Roots, resolve
-from lfk.core.errors import (
-    AudioEmpty,
-    BrokerFull,
-    Kind,
-    LfkError,
-    ObjectMissing,
-    Unreachable,
-)
-from lfk.core.location import Location
-from lfk.core.media_types import content_type, is_media
+from lfk.core.addressing import AudioAddress, Roots
+from lfk.core.batch import Entry, has_own_wishes
+from lfk.core.errors import AudioEmpty, Kind, LfkError, ObjectMissing, Unreachable
+from lfk.core.media_types import content_type
 from lfk.core.messages import AudioReference
 from lfk.core.request import Request
-from lfk.roles.patience import send_when_room
+from lfk.roles.batches import BatchRecorder
+from lfk.roles.dispatch import IN_FLIGHT, Dispatch
+from lfk.roles.names import Finder, Found, prefixes
+from lfk.roles.recording import Outgoing, recorded
 from lfk.roles.sender import ReferenceSender
+from lfk.roles.stock import is_audio
 from lfk.stores.base import SHA256, ObjectInfo, ObjectStore
-
-#: References on their way at a time: enough to fill the broker's batches, little enough to name those that fail.
-_IN_FLIGHT = 5000
-#: How long the owner sleeps at most before it looks whether it should stop.
-_TICK_SECONDS = 0.2
-#: How long confirmations are waited for once it is over early.
-_LAST_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +40,7 @@ class Submitted:
 
 @dataclass(slots=True)
 class SubmitSummary:
-    """What became of everything; ``size`` is the bytes of what was referred to."""
+    """What became of everything; ``size`` is the bytes of what was referred to, as far as they are known."""
 
     sent: int = 0
     size: int = 0
@@ -61,10 +51,12 @@ class SubmitSummary:
     left: int = 0
     seconds: float = 0.0
     outage: LfkError | None = None
+    #: The batch that references with wishes of their own are recorded in.
+    batch_id: str | None = None
 
 
 class Submitter:
-    """See the module. One owner; the broker's confirmations come in through a queue."""
+    """See the module. One owner."""
 
     def __init__(
         self,
@@ -74,141 +66,156 @@ class Submitter:
         request: Request,
         report: Callable[[Submitted], None],
         stop: threading.Event,
+        *,
+        recorder: BatchRecorder | None = None,
+        trust: bool = False,
     ) -> None:
-        """Without a sender it is a dry run."""
+        """Without a sender it is a dry run. ``trust``: see :class:`lfk.roles.names.Finder`."""
         self._store = store
-        self._sender = sender
         self._roots = roots
         self._request = request
         self._report = report
         self._stop = stop
-        self._answers: queue.SimpleQueue[tuple[Submitted, Exception | None]] = queue.SimpleQueue()
-        self._waiting = 0
+        self._recorder = recorder
+        self._finder = Finder(store, roots, request, trust=trust)
         self._summary = SubmitSummary()
+        self._outage: LfkError | None = None
+        self._dispatch = (
+            None
+            if sender is None
+            else Dispatch(sender, stop, self._sent, self._refused, passed=self._passed, in_flight=IN_FLIGHT)
+        )
 
     def run(self, names: Iterable[str]) -> SubmitSummary:
         """Submit every name: an object, or a prefix (it ends in ``/``); relative ones are below the audio root."""
+        return self.run_groups([name] for name in names)
+
+    def run_groups(self, groups: Iterable[Sequence[str]]) -> SubmitSummary:
+        """As :meth:`run`, for names that come some at a time; each group is sent before the next is asked for."""
         begun = time.monotonic()
-        for name in names:
-            try:
-                self._submit(name)
-            except LfkError as error:
-                self._failed(Submitted(name, error=error), error)
+        for names in groups:
+            self._group(names)
             if self._over:
                 break
-        while self._waiting and not self._over:
-            self._take(_TICK_SECONDS)
-        patience = time.monotonic() + _LAST_SECONDS
-        while self._waiting and time.monotonic() < patience:
-            self._take(_TICK_SECONDS)
-        self._summary.left = self._waiting
+        if self._dispatch is not None:
+            self._summary.left = self._dispatch.finish()
+            self._outage = self._outage or self._dispatch.outage
+        if self._recorder is not None and self._recorder.begun:
+            self._summary.batch_id = self._recorder.head.batch_id
+            # Where it is over early, what is recorded and was not sent comes back with `republish --only missing`.
+            self._note_end(self._recorder)
+        self._summary.outage = self._outage
         self._summary.seconds = time.monotonic() - begun
         return self._summary
 
     @property
     def _over(self) -> bool:
-        return self._stop.is_set() or self._summary.outage is not None
+        broken = self._dispatch is not None and self._dispatch.outage is not None
+        return self._stop.is_set() or self._outage is not None or broken
 
-    def _submit(self, name: str) -> None:
-        if not name.endswith("/"):
-            self._one(name, *self._look(name))
-            return
-        prefixes = self._prefixes(name)
-        if not any(self._submit_below(prefix) for prefix in prefixes):
-            raise ObjectMissing(f"there is no audio below {prefixes[0]}")
-
-    def _submit_below(self, prefix: Location) -> bool:
-        """Whether there was any audio."""
-        found = False
-        for info in self._below(prefix):
-            found = True
-            path = str(info.location)
-            try:
-                self._one(path, info, self._request.resolve(path, self._roots))
-            except LfkError as error:
-                self._failed(Submitted(path, info.size, error=error), error)
-            if self._over:
-                break
-        return found
-
-    def _prefixes(self, name: str) -> list[Location]:
-        """Where to look, in this order: a prefix is where any object directly below it would be."""
-        pair = f"{self._roots.default_approach.name}.{self._roots.default_model}"
-        probe = resolve(f"{name}x", pair, self._roots)
-        places = [probe.location] if probe.fallback is None else [probe.location, probe.fallback]
-        return [Location(place.scheme, place.bucket, place.key.removesuffix("x")) for place in places]
-
-    def _look(self, name: str) -> tuple[ObjectInfo, AudioAddress]:
-        address = self._request.resolve(name, self._roots)
+    def _group(self, names: Sequence[str]) -> None:
         try:
-            return self._store.stat(address.location), address
-        except ObjectMissing:
-            if address.fallback is None:
-                raise
-        return self._store.stat(address.fallback), address.at(address.fallback)
+            for item in recorded(self._outgoing(names), self._recorder):
+                if self._dispatch is None:
+                    self._sent(item)
+                else:
+                    self._dispatch.send(item, item.audio, item.reference)
+                if self._over:
+                    break
+        except LfkError as error:
+            self._fail(Submitted(names[0], error=error), error)
 
-    def _below(self, prefix: Location) -> Iterator[ObjectInfo]:
-        for info in self._store.list(prefix):
-            ours = self._roots.transcripts.contains(info.location) or self._roots.records.contains(info.location)
-            if ours or not is_media(info.location.name):
-                self._summary.skipped += 1
-            else:
-                yield info
+    def _outgoing(self, names: Sequence[str]) -> Iterator[Outgoing]:
+        """References for what the names lead to; failures are told on the way."""
+        objects: list[str] = []
+        for name in names:
+            if not name.endswith("/"):
+                objects.append(name)
+                continue
+            yield from self._objects(objects)
+            objects = []
+            yield from self._below(name)
+        yield from self._objects(objects)
 
-    def _one(self, name: str, info: ObjectInfo, address: AudioAddress) -> None:
-        if info.size == 0:
-            raise AudioEmpty("the object is empty (0 bytes)")
-        reference = self._request.reference(
+    def _objects(self, names: Sequence[str]) -> Iterator[Outgoing]:
+        for found in self._finder.find(names) if names else ():
+            yield from self._made(found)
+            if self._over:
+                return
+
+    def _below(self, name: str) -> Iterator[Outgoing]:
+        try:
+            places = prefixes(name, self._roots)
+            for place in places:
+                any_there = False
+                for info in self._store.list(place):
+                    if not is_audio(info.location, self._roots):
+                        self._summary.skipped += 1
+                        continue
+                    any_there = True
+                    yield from self._made(self._listed(info))
+                    if self._over:
+                        return
+                if any_there:
+                    return
+            raise ObjectMissing(f"there is no audio below {places[0]}")
+        except LfkError as error:
+            self._fail(Submitted(name, error=error), error)
+
+    def _listed(self, info: ObjectInfo) -> Found:
+        path = str(info.location)
+        try:
+            return Found(path, self._request.resolve(path, self._roots), info)
+        except LfkError as error:
+            return Found(path, None, info, error)
+
+    def _made(self, found: Found) -> Iterator[Outgoing]:
+        info, size = found.info, found.info.size if found.info is not None else 0
+        error = found.error
+        if error is None and info is not None and size == 0:
+            error = AudioEmpty("the object is empty (0 bytes)")
+        if error is not None or found.address is None:
+            if error is not None:
+                self._fail(Submitted(found.name, size, error=error), error)
+            return
+        modified = None if info is None else info.modified
+        reference = self._reference(found.address, info)
+        own = has_own_wishes(reference, found.address, self._roots)
+        yield Outgoing(found.name, found.address.location, Entry(reference, modified), size, own)
+
+    def _reference(self, address: AudioAddress, info: ObjectInfo | None) -> AudioReference:
+        facts = {} if info is None else {
+            "etag": info.etag, "version_id": info.version_id, "sha256": info.metadata.get(SHA256), "size": info.size
+        }  # fmt: skip
+        return self._request.reference(
             address,
             address.pair if self._request.names_pair else None,
             int(time.time() * 1000),
-            etag=info.etag,
-            version_id=info.version_id,
-            sha256=info.metadata.get(SHA256),
-            size=info.size,
-            content_type=content_type(info.location.name),
+            content_type=content_type(address.location.name),
+            **facts,
         )
-        item = Submitted(name, info.size, reference)
-        if self._sender is None:
-            self._sent(item)
-            return
-        self._waiting += 1
-        try:
-            send_when_room(
-                self._sender,
-                info.location,
-                reference,
-                lambda error: self._answers.put((item, error)),
-                self._stop.is_set,
-            )
-        except LfkError:
-            self._waiting -= 1
-            raise
-        while not self._answers.empty() or (self._waiting >= _IN_FLIGHT and not self._over):
-            self._take(_TICK_SECONDS)
 
-    def _take(self, timeout: float) -> None:
-        """Handle one confirmation, if one comes in time."""
-        try:
-            item, error = self._answers.get(timeout=timeout)
-        except queue.Empty:
-            return
-        self._waiting -= 1
-        if error is None:
-            self._sent(item)
-        elif isinstance(error, LfkError):
-            self._failed(item, error)
-        else:
-            raise error
-
-    def _sent(self, item: Submitted) -> None:
+    def _sent(self, item: Outgoing) -> None:
         self._summary.sent += 1
         self._summary.size += item.size
-        self._report(item)
+        self._report(Submitted(item.name, item.size, item.reference))
 
-    def _failed(self, item: Submitted, error: LfkError) -> None:
-        if isinstance(error, Unreachable | BrokerFull) or error.kind is Kind.FATAL:
-            self._summary.outage = self._summary.outage or error
+    def _passed(self, item: Outgoing) -> None:
+        if self._recorder is not None and item.part is not None:
+            self._recorder.progress(sent=1, size=item.size, place=None)
+
+    def _refused(self, item: Outgoing, error: LfkError) -> None:
+        self._fail(Submitted(item.name, item.size, error=error), error)
+
+    def _fail(self, item: Submitted, error: LfkError) -> None:
+        if isinstance(error, Unreachable) or error.kind is Kind.FATAL:
+            self._outage = self._outage or error
             return
         self._summary.failed += 1
         self._report(Submitted(item.name, item.size, error=error))
+
+    def _note_end(self, recorder: BatchRecorder) -> None:
+        try:
+            recorder.note(finished=True)
+        except LfkError as error:
+            self._outage = self._outage or error

@@ -38,6 +38,7 @@ from lfk.core.messages import AudioReference
 from lfk.core.sync_plan import Action, Known, Stamp
 from lfk.roles.patience import send_when_room
 from lfk.roles.placing import Destination, Placing
+from lfk.roles.rolling import RollingRecorder
 from lfk.roles.scan import Found, Misfit, stamp_of, unreadable
 from lfk.roles.sender import ReferenceSender
 from lfk.roles.source import shown
@@ -92,8 +93,10 @@ class FileSync:
         state: SyncState,
         report: Callable[[Event], None],
         stop: threading.Event,
+        recorder: RollingRecorder | None = None,
     ) -> None:
         """``sender`` may be None in a dry run. ``report`` is called from the owner and from worker threads.
+        ``recorder`` keeps references that the store alone would not bring back.
 
         Raises:
             InvalidLocation: the prefix cannot be part of a key.
@@ -104,6 +107,7 @@ class FileSync:
         self._state = state
         self._report = report
         self._stop = stop
+        self._recorder = recorder
         self._uploader = Uploader(store, job.identity, lambda: self.over, dry_run=job.dry_run)
         self._pool = ThreadPoolExecutor(max(1, job.transfers), thread_name_prefix="lfk-sync")
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -302,6 +306,8 @@ class FileSync:
             size=known.stamp.size,
             content_type=content_type(work.path.name),
         )
+        if self._recorder is not None:
+            work.reference = self._recorder.admit(work.reference, work.destination.placed.address)
         assert self._sender is not None, "only a dry run has no sender"  # noqa: S101 - states the constructor's rule
         send_when_room(
             self._sender,

@@ -1,6 +1,7 @@
 """Turns settings into stores, brokers, engines and roles. The only place that names concrete classes."""
 
 from lfk.wiring.admin import init_steps
+from lfk.wiring.batch import chosen, estimated, look_at_batch, open_batches, open_check, open_republish, open_submit
 from lfk.wiring.broker import (
     announce_broker,
     broker_record,
@@ -20,7 +21,6 @@ from lfk.wiring.places import open_store, place, roots, store_root
 from lfk.wiring.reading import open_reader, prints_texts, read_announcements, reader_group
 from lfk.wiring.syncing import (
     confirm_topic,
-    open_submit,
     open_sync,
     open_watcher,
     references_wait,
@@ -32,17 +32,23 @@ from lfk.wiring.syncing import (
 __all__ = [
     "announce_broker",
     "broker_record",
+    "chosen",
     "codec",
     "confirm_topic",
     "doctor_looks",
     "engine_kind",
+    "estimated",
     "failure_choice",
     "find_broker",
     "init_steps",
     "kafka_config",
+    "look_at_batch",
+    "open_batches",
+    "open_check",
     "open_failures",
     "open_hub",
     "open_reader",
+    "open_republish",
     "open_retrier",
     "open_store",
     "open_submit",

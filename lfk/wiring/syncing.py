@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from lfk.core.errors import RejectedReference, TopicMissing, UsageError
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
+from lfk.wiring.batch import sync_recorder
 from lfk.wiring.broker import find_broker, real_broker, reference_sender
 from lfk.wiring.hubs import rendering
 from lfk.wiring.places import roots
 
 if TYPE_CHECKING:
     from lfk.core.request import Request
-    from lfk.roles.submit import Submitted, Submitter
     from lfk.roles.sync import Synchroniser
     from lfk.roles.sync_events import Event
     from lfk.roles.sync_job import SyncJob
@@ -91,7 +91,10 @@ def open_sync(
         home = Path(settings.state_home).expanduser()
         state = SyncState(state_file(home, job.source, job.roots.audio))
         stack.callback(state.close)
-        files = FileSync(job, store, sender, state, report, stop)
+        recorder = None if job.dry_run else sync_recorder(store, job)
+        if recorder is not None:
+            stack.callback(recorder.close)
+        files = FileSync(job, store, sender, state, report, stop, recorder)
         stack.callback(files.close)
         yield Synchroniser(job, store, files)
 
@@ -149,25 +152,3 @@ def confirm_topic(settings: Settings, topic: str) -> None:
 def references_wait(settings: Settings, store: ObjectStore) -> bool:
     """Whether references go into the store's outbox now, as no embedded broker runs here."""
     return not settings.bootstrap and find_broker(settings, store) is None
-
-
-@contextmanager
-def open_submit(
-    settings: Settings, store: ObjectStore, report: Callable[[Submitted], None], stop: threading.Event
-) -> Iterator[Submitter]:
-    """A submitter with a sender of its own, which goes with the block.
-
-    Raises:
-        BrokerUnreachable, TopicMissing: references could not be sent.
-        UsageError: what is asked for is not offered here.
-    """
-    from lfk.roles.submit import Submitter
-
-    asked = request(settings)
-    with ExitStack() as stack:
-        sender = None
-        if not settings.dry_run:
-            confirm_topic(settings, settings.topic_audio)
-            sender = reference_sender(settings, store, "submit")
-            stack.callback(sender.close)
-        yield Submitter(store, sender, roots(settings), asked, report, stop)

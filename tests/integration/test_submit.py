@@ -191,7 +191,7 @@ def test_few_are_on_their_way_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None
                     threading.Timer(0.01, one, (None,)).start()
 
     limit = 10
-    monkeypatch.setattr(submit_module, "_IN_FLIGHT", limit)
+    monkeypatch.setattr(submit_module, "IN_FLIGHT", limit)
     waiting: list[Any] = []
     most: list[int] = []
     rig = Rig()

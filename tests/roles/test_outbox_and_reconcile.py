@@ -96,7 +96,7 @@ def fail(store: MemoryStore, audio: Location, *, seconds: float) -> None:
 
 
 def found(store: MemoryStore) -> set[str]:
-    return {ROOTS.audio.relative(info.location) for info, _address in outstanding(store, ROOTS)}
+    return {ROOTS.audio.relative(item.audio) for item in outstanding(store, ROOTS)}
 
 
 def test_outstanding_is_what_has_neither_transcript_nor_failure() -> None:
@@ -118,9 +118,10 @@ def test_audio_that_was_replaced_after_its_failure_is_outstanding_again() -> Non
 
 def test_of_two_audios_that_want_one_name_both_are_outstanding() -> None:
     store = MemoryStore()
-    upload(store, "simple/tiny/x.wav")
+    owner = upload(store, "simple/tiny/x.wav")
     upload(store, "x.wav")
     store.put(ROOTS.transcripts.join("simple/tiny/x.wav.json"), b"{}", content_type="application/json")
+    store.put(ROOTS.records.join("owners/simple/tiny/x.wav"), str(owner).encode(), content_type="text/plain")
     assert found(store) == {"x.wav"}
 
 

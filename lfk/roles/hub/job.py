@@ -214,7 +214,7 @@ class JobRunner:
         job.job_id = _job_id(seen.sha256, address, identity, options)
         if manifest.job_id != job.job_id or self._must_redo(job, manifest):
             return None
-        if manifest.rendering == rendering:
+        if manifest.rendering == rendering and not self._results.renew(key, manifest):
             return there
         result = self._results.load(manifest.job_id) or None
         return None if result is None else self._results.publish(key, address, seen, result, rendering)
@@ -290,6 +290,8 @@ class JobRunner:
             provenance=outcome.provenance,
             timings=outcome.timings,
             reused_stages=outcome.reused_stages,
+            audio=str(job.address.location) if job.address else None,
+            pair=job.address.pair if job.address else None,
         )
 
 
