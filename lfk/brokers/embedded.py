@@ -29,6 +29,8 @@ _RECORD_OVERHEAD = 512
 #: The mock gives members their session's time-out, less a second, to come back when a group is shared out anew; with
 #: librdkafka's default of 45 s every change of the group would hold all of its work up for that long.
 _GROUP: Mapping[str, Any] = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 1000}
+#: As brokers have it by default: a partition of a few megabytes has no room for larger records.
+_RECORD_BYTES = 1048588
 #: An embedded broker is on this machine, so it answers at once or not at all.
 _CONNECT_SECONDS = 1.0
 #: How long a look at the group's progress is good for. At full speed a sender adds far less than the margin in it.
@@ -65,7 +67,8 @@ class EmbeddedBroker(KafkaBroker):
 
     def __init__(self, address: str, group: str, topics: Sequence[str], extra: Mapping[str, Any] | None = None) -> None:
         """``topics`` are those whose unread records must never be dropped; ``group`` is who reads them."""
-        super().__init__({**_GROUP, **(extra or {}), "bootstrap.servers": address}, transactional=False)
+        own = {**_GROUP, "message.max.bytes": _RECORD_BYTES}
+        super().__init__({**own, **(extra or {}), "bootstrap.servers": address}, transactional=False)
         self._guarded = frozenset(topics)
         self._group = group
 
@@ -93,6 +96,10 @@ class EmbeddedBroker(KafkaBroker):
     def describe(self, topics: Sequence[str]) -> Mapping[str, TopicState]:
         # It tells no configuration, and the first look at a topic only makes it.
         return {name: TopicState(len(self._numbers(name))) for name in topics}
+
+    def _read_together(self, topics: Sequence[str]) -> Sequence[Sequence[str]]:
+        # Mostly one hub reads it, which would wait a second for each further consumer to be let in.
+        return [topics]
 
     def trim(self, done: Mapping[Partition, int]) -> None:
         """The mock deletes no records; it drops the oldest by itself."""

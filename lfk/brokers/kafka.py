@@ -26,8 +26,9 @@ from confluent_kafka.cimpl import RESOURCE_TOPIC, NewTopic
 from lfk.brokers import kafka_log
 from lfk.brokers.base import Delivered, GroupListener, Partition, Progress, Standing, TopicPlan, TopicState
 from lfk.brokers.kafka_errors import kafka_border, mapped
-from lfk.brokers.kafka_member import KafkaMember, delivered, start_transactions
+from lfk.brokers.kafka_member import KafkaMember, start_transactions
 from lfk.brokers.kafka_publisher import KafkaPublisher
+from lfk.brokers.kafka_reader import delivered
 from lfk.core.errors import BrokerDenied, BrokerUnreachable, TopicMissing
 
 log = logging.getLogger(__name__)
@@ -90,9 +91,15 @@ class KafkaBroker:
         producer = self._transactional_config(group) if self._transactional else self._config_for(_PRODUCER)
         # Where a partition does not begin where it is to be read, the member has to know: records are missing.
         consumer = {**self._config_for(_CONSUMER), "group.id": group, "auto.offset.reset": "error"}
-        if self._instance:
-            consumer["group.instance.id"] = self._instance
-        return KafkaMember(consumer, producer, topics, listener, transactional=self._transactional)
+        readers = []
+        for read in self._read_together(topics):
+            name = {"group.instance.id": f"{self._instance}-{read[0]}"} if self._instance else {}
+            readers.append(({**consumer, **name}, read))
+        return KafkaMember(readers, producer, listener, transactional=self._transactional)
+
+    def _read_together(self, topics: Sequence[str]) -> Sequence[Sequence[str]]:
+        """Which topics share a consumer: none, as a group evens out only what each of its consumers has in all."""
+        return [[topic] for topic in topics]
 
     def snapshot(self, topic: str, since: int | None = None) -> Iterator[Delivered]:
         starts = self._starts(topic, since)

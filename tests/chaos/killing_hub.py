@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 
 import confluent_kafka
 
-from lfk.brokers import kafka_member
+from lfk.brokers import kafka_member, kafka_reader
 from lfk.core.errors import EngineCrashed
 from lfk.engine.base import Task
 from lfk.engine.canned import CannedEngine, CannedKind
@@ -152,7 +152,7 @@ def watch_broker(sentence: Sentence) -> None:
             return done
 
     kafka_member.Producer = WatchedProducer  # type: ignore[misc]
-    kafka_member.Consumer = WatchedConsumer  # type: ignore[misc]
+    kafka_reader.Consumer = WatchedConsumer  # type: ignore[misc]
 
 
 # --- the engine

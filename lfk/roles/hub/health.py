@@ -19,7 +19,7 @@ from lfk.core.errors import UsageError
 from lfk.roles.hub.self_check import Trouble
 
 #: The hub's thread turns many times a second; its longest wait by design is for a killed hub's transaction
-#: (240 s, see brokers/kafka_member.py), after which it would leave the group by itself.
+#: (some requests of 15 s each, see brokers/kafka_member.py), after which it would leave the group by itself.
 STALLED_SECONDS = 270.0
 #: A probe sends one line; whoever is slower is not one.
 _REQUEST_SECONDS = 5.0
