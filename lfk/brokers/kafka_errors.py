@@ -45,6 +45,8 @@ _NAMES: dict[type[LfkError], tuple[str, ...]] = {
         "INVALID_PRODUCER_EPOCH",
         "INVALID_TXN_STATE",
         "INVALID_PRODUCER_ID_MAPPING",
+        "OUT_OF_ORDER_SEQUENCE_NUMBER",
+        "UNKNOWN_PRODUCER_ID",
         "_FENCED",
         "_STATE",
         "_MAX_POLL_EXCEEDED",

@@ -115,16 +115,21 @@ class KafkaMember:
         self, outgoing: Sequence[Record], places: Mapping[TopicReader, list[TopicPartition]]
     ) -> None:
         producer = self._producer = self._producer or start_transactions(self._producer_config)
+        undelivered: list[LfkError] = []
         try:
             producer.begin_transaction()
-            for record in outgoing:
-                producer.produce(record.topic, record.value, record.key, headers=list(record.headers.items()))
+            _produce(producer, outgoing, undelivered)
+            # What the transaction fails with does not say which record was refused, and why.
+            producer.flush(_REQUEST_SECONDS)
             for reader, offsets in places.items():
                 producer.send_offsets_to_transaction(offsets, reader.group_metadata(), _REQUEST_SECONDS)
             self._commit_transaction(producer)
         except KafkaException as exception:
-            ours = mapped(exception.args[0], "settling")
+            ours = undelivered[0] if undelivered else mapped(exception.args[0], "settling")
             aborted = self._abandon(producer, exception.args[0])
+            if undelivered:
+                # The numbers of the records that were refused are missing now: its next transaction would fail for it.
+                self._drop_producer()
             if isinstance(ours, SettlementLost | BrokerUnreachable):
                 # Not aborted: it may have gone through, so the caller must look before it settles again.
                 raise (SettlementRefused if aborted else SettlementLost)(ours.message) from exception
@@ -161,16 +166,8 @@ class KafkaMember:
         if self._producer is None:
             self._producer = Producer(self._producer_config)
         errors: list[LfkError] = []
-
-        def report(error: KafkaError | None, _message: Message) -> None:
-            if error is not None:
-                errors.append(mapped(error, "sending"))
-
         with kafka_border("sending"):
-            for record in outgoing:
-                self._producer.produce(
-                    record.topic, record.value, record.key, headers=list(record.headers.items()), on_delivery=report
-                )
+            _produce(self._producer, outgoing, errors)
             left = self._producer.flush(_REQUEST_SECONDS)
         if left:
             self._drop_producer()
@@ -182,6 +179,20 @@ class KafkaMember:
         if self._producer is not None:
             self._producer.purge()
             self._producer = None
+
+
+def _produce(producer: Producer, records: Sequence[Record], errors: list[LfkError]) -> None:
+    """Give records to a producer; what becomes of those that fail comes into ``errors`` while it is flushed."""
+
+    def report(error: KafkaError | None, _message: Message) -> None:
+        # One that fails takes those behind it along, which are purged when the transaction is aborted.
+        if error is not None and error.code() != KafkaError._PURGE_QUEUE:
+            errors.append(mapped(error, "sending"))
+
+    for record in records:
+        producer.produce(
+            record.topic, record.value, record.key, headers=list(record.headers.items()), on_delivery=report
+        )
 
 
 def start_transactions(config: Mapping[str, Any]) -> Producer:
