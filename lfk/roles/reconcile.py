@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Set
 from lfk.core.addressing import AudioAddress, Roots, collision_key, resolve
 from lfk.core.errors import BrokerFull, LfkError, RejectedReference
 from lfk.core.formats import MANIFEST
-from lfk.core.location import Location
 from lfk.core.media_types import is_media
 from lfk.core.messages import AudioReference
 from lfk.roles.failures import Failures
@@ -37,7 +36,7 @@ def outstanding(store: ObjectStore, roots: Roots) -> Iterator[tuple[ObjectInfo, 
     failed = dict(_failures(store, roots))
     claimed: set[str] = set()
     for info in store.list(roots.audio):
-        if not is_media(info.location.name) or _is_ours(info.location, roots):
+        if not is_media(info.location.name) or roots.is_ours(info.location):
             continue
         try:
             address = resolve(str(info.location), None, roots)
@@ -148,11 +147,6 @@ class Reconciler:
                 log.warning("%s waits for the next reconcile: %s", info.location, error)
 
         self._sender.send(info.location, reference, confirmed)
-
-
-def _is_ours(location: Location, roots: Roots) -> bool:
-    """Transcripts and records that share a bucket with the audio are not audio."""
-    return roots.transcripts.contains(location) or roots.records.contains(location)
 
 
 def _failures(store: ObjectStore, roots: Roots) -> Iterator[tuple[str, float]]:
