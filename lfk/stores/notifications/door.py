@@ -170,6 +170,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.close()
         self._arrival = _Arrival(self.connection, _HEAD_LIMIT, _ARRIVAL_SECONDS)
         self.rfile = io.BufferedReader(self._arrival)
+        #: Something of the request may still be on its way.
+        self._unread = True
 
     def version_string(self) -> str:
         return "lfk"
@@ -180,7 +182,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.handle_one_request()
         except _TooMuch:
             self._answer(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the head of the request is too long")
-        self._linger()
+        if self._unread:
+            self._linger()
 
     def do_POST(self) -> None:
         refusal = self._refusal()
@@ -192,6 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._arrival.allowance += length
         body = self.rfile.read(length)
         if len(body) == length:
+            self._unread = False
             self.server.arrived(self.request)
             self._answer(*self.server.handler(body))
 
@@ -233,7 +237,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.server.token:
             return True
         scheme, _blank, given = self.headers.get("authorization", "").partition(" ")
-        same = hmac.compare_digest(given.strip().encode("utf-8", "replace"), self.server.token)
+        # Header texts are bytes in disguise: each character stands for one.
+        same = hmac.compare_digest(given.strip(" ").encode("latin-1", "replace"), self.server.token)
         return same and scheme.lower() == "bearer"
 
     def _answer(self, status: HTTPStatus, text: str) -> None:

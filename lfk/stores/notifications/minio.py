@@ -244,7 +244,8 @@ class _Lines(HTTPResponse):
 
     @property
     def closed(self) -> bool:
-        return self._response.closed
+        # The last lines are here while the connection has gone already.
+        return self._response.closed and not self._lines
 
     def close(self) -> None:
         self._response.close()
