@@ -31,11 +31,14 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     """Listen until stopped."""
     from lfk import wiring
     from lfk.cli.listen_display import ListenDisplay
+    from lfk.cli.options import REFERENCES_WAIT
     from lfk.cli.signals import stop_on_signal
 
     with stop_on_signal() as stop:
         display = ListenDisplay(console)
-        listener = wiring.open_listener(settings, wiring.open_store(settings), display, stop)
-        summary = listener.run()
+        store = wiring.open_store(settings)
+        summary = wiring.open_listener(settings, store, display, stop).run()
     display.finish(summary)
+    if summary.sent and wiring.references_wait(settings, store):
+        console.say(REFERENCES_WAIT)
     return ExitCode.OK

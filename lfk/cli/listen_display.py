@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from lfk.cli.console import Console
 from lfk.cli.sync_display import megabytes
+from lfk.core.printable import printable
 from lfk.roles.listen_events import Done, ListenEvent, Listening, ListenSummary, Outcome, Reconciled
 from lfk.roles.sync_events import Paused
+
+#: Longer than any line here; what is longer is not worth a look.
+_LINE = 10_000
 
 
 class ListenDisplay:
@@ -39,6 +46,8 @@ class ListenDisplay:
             "seconds": round(summary.seconds, 3),
         }
         parts = [f"{summary.found} found by looking"]
+        if counts[Outcome.KNOWN]:
+            parts.append(f"{counts[Outcome.KNOWN]} told of later")
         if counts[Outcome.SYNCED]:
             parts.append(f"{counts[Outcome.SYNCED]} left to lfk sync")
         if counts[Outcome.GONE]:
@@ -64,10 +73,14 @@ class ListenDisplay:
         elif done.outcome is Outcome.SENT and done.reference is not None:
             how = "found" if done.found else "told"
             fields = {"how": how, "reference": done.reference.to_dict()}
-            console.note("reference", fields, f"sent  {done.location}  {megabytes(done.size)}  ({how})")
+            self._line("reference", fields, f"sent  {done.location}  {megabytes(done.size)}  ({how})")
         elif console.as_json or console.verbosity > 0:
             fields = {"outcome": done.outcome.value, "location": str(done.location)}
-            console.note("passed", fields, f"{done.outcome.value}  {done.location}")
+            self._line("passed", fields, f"{done.outcome.value}  {done.location}")
+
+    def _line(self, kind: str, fields: Mapping[str, Any], text: str) -> None:
+        # An object's name may hold line breaks; a line that it forges must not pass for one of ours.
+        self._console.note(kind, fields, printable(text, _LINE))
 
     def _show_round(self, event: Reconciled) -> None:
         if self._console.as_json or self._console.verbosity > 0 or event.left:

@@ -16,6 +16,8 @@ class Outcome(str, Enum):
 
     #: Its reference is confirmed.
     SENT = "sent"
+    #: It was found, and referred to, before its notification came.
+    KNOWN = "known"
     #: `lfk sync` uploaded it, and refers to it itself.
     SYNCED = "synced"
     #: It was not there any more.
@@ -80,6 +82,11 @@ class ListenSummary:
     #: Begun and not ended, because of a stop or an outage; their sender, or the next round, brings them again.
     left: int = 0
     seconds: float = 0.0
+
+    @property
+    def sent(self) -> int:
+        """References that were sent and confirmed."""
+        return self.counts[Outcome.SENT]
 
     def add(self, done: Done, count: int = 1) -> None:
         """Count it so many times."""

@@ -226,7 +226,10 @@ class Referrals:
         if self.over:
             self._part_ended(one, False)
             return
-        self._recent.add(sighting)
+        if not found and self._recent.is_late(sighting):
+            self._passed(one, Done(Outcome.KNOWN, sighting.location))
+            return
+        self._recent.add(sighting, time.time(), found=found)
         self._workers.submit(self._work, one, sighting, found)
 
     def _work(self, one: _Open, sighting: Sighting, found: bool) -> None:
@@ -326,7 +329,7 @@ class Referrals:
 
     def _marker_ended(self, marker: Sighting, well: bool) -> None:
         if well:
-            self._recent.add(_as_told(marker))
+            self._recent.add(_as_told(marker), time.time(), found=False)
         for one in self._markers.pop(marker):
             self._part_ended(one, well)
 

@@ -74,12 +74,12 @@ class Rounds:
             if not complete(info):
                 continue
             sighting = Sighting(info.location, info.size, info.etag, info.version_id)
-            if self._recent.keep(sighting):
+            if self._recent.keep(sighting, info.modified):
                 known += 1
             elif self._recent.full:
                 left += 1
             else:
-                self._recent.add(sighting)
+                self._recent.add(sighting, time.time(), found=True)
                 if not gate.offer(Delivery(Notification((sighting,)), _nothing)):
                     self._recent.forget(sighting)
                     return 0.0

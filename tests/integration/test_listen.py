@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -278,6 +279,32 @@ class TestRounds:
         # The round may have been first; whichever it was, nothing goes out again with every round.
         assert 1 <= len(rig.sent) <= 2
 
+    def test_what_was_found_before_it_was_told_goes_out_once_but_every_further_upload_of_it_does(
+        self, rig: Rig
+    ) -> None:
+        etag = rig.store.stat(rig.put("a.wav")).etag
+        with rig.running():
+            wait(lambda: rig.sent)
+            for count in range(1, 3):
+                rig.script.tell(rig.sighting("a.wav", etag=etag, metadata={}))
+                wait(lambda count=count: len(rig.script.ended) == count)
+        assert rig.sent == ["a.wav", "a.wav"]
+        assert rig.summary.counts[Outcome.KNOWN] == 1
+
+    def test_the_same_bytes_written_anew_after_a_failure_are_found_again(self, rig: Rig) -> None:
+        clock = time.time()
+        rig.store = MemoryStore(clock=lambda: clock)
+        location = rig.put("simple/tiny/a.wav")
+        with rig.running(reconcile=0.05):
+            wait(lambda: rig.sent)
+            rounds = len(rig.rounds)
+            wait(lambda: len(rig.rounds) >= rounds + 2)
+            assert len(rig.sent) == 1
+            clock += 3600
+            rig.put("simple/tiny/a.wav")
+            wait(lambda: len(rig.sent) >= 2)
+        assert location == rig.roots.audio.join("simple/tiny/a.wav")
+
     def test_what_was_answered_is_forgotten_and_a_new_version_of_it_is_found(self, rig: Rig) -> None:
         rig.put("simple/tiny/a.wav", b"one")
         transcript = rig.roots.transcripts.join("simple/tiny/a.wav.json")
@@ -369,7 +396,7 @@ class TestRecent:
         recent = Recent(limit=3)
         one, *others = (Sighting(parse_location(f"s3://bucket/{number}.wav"), etag="e") for number in range(4))
         for sighting in (one, *others):
-            recent.add(sighting)
+            recent.add(sighting, 0.0, found=False)
         assert not recent.holds(one)
         assert all(recent.holds(sighting) for sighting in others)
         assert recent.full
