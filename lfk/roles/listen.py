@@ -87,7 +87,8 @@ class Listener:
         error: LfkError | None
         try:
             with ExitStack() as stack:
-                self._store.check(self._job.roots.audio)
+                for place in (self._job.roots.audio, self._job.roots.transcripts, self._job.roots.records):
+                    self._store.check(place)
                 referrals = Referrals(
                     self._job,
                     self._store,

@@ -234,6 +234,16 @@ class TestOutages:
         with pytest.raises(type(error)):
             rig.listener().run()
 
+    @pytest.mark.parametrize("key", ["audio/", "transcripts/", ".lfk/"])
+    def test_every_place_that_it_reads_is_tried_at_the_start(self, rig: Rig, key: str) -> None:
+        def fail(method: str, location: Location) -> None:
+            if location.key == key:
+                raise AccessDenied("not yours")
+
+        rig.store = MemoryStore(on_call=fail)
+        with pytest.raises(AccessDenied):
+            rig.listener().run()
+
     def test_what_is_refused_later_may_pass(self, rig: Rig) -> None:
         with rig.running():
             wait(lambda: rig.rounds)
