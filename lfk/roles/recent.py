@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from lfk.core.notifications import Sighting
 
-#: About 250 bytes each.
+#: About 170 bytes each.
 LIMIT = 100_000
 #: How far the clocks of store and listener may be apart: an object is only taken for newer than its reference if it is
 #: newer than that.
