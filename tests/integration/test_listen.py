@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,9 +31,11 @@ from lfk.roles.listen_events import Outcome
 from lfk.roles.recent import Recent
 from lfk.roles.room import Room
 from lfk.roles.sync_events import Resumed
+from lfk.stores.base import REFERRED
 from lfk.stores.memory import MemoryStore
 from tests.integration.listening import Rig, wait
 from tests.integration.syncing import FakePublisher
+from tests.integration.syncing import Rig as SyncRig
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -115,6 +118,13 @@ class TestWhatIsTold:
             wait(lambda: len(rig.script.ended) == 2)
         assert rig.sent == ["copy.wav", "copy.wav"]
         assert rig.summary.counts[Outcome.SYNCED] == 2
+
+    def test_sync_marks_what_it_uploads(self, tmp_path: Path) -> None:
+        syncing = SyncRig(tmp_path)
+        syncing.write("a.wav")
+        syncing.run()
+        _data, info = syncing.object("a.wav")
+        assert info.metadata[REFERRED] == upload_mark(str(syncing.location("a.wav")))
 
     def test_what_has_gone_again_is_passed_over(self, rig: Rig) -> None:
         with rig.running():
