@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,7 @@ from lfk.stores.notifications import sqs
 from lfk.stores.notifications.sqs import SqsNotifications
 from lfk.stores.s3_connection import Connection, Endpoint
 from tests.integration.listening import Rig, wait
-from tests.integration.queue_server import QueueServer, queue_server
+from tests.integration.queue_server import Message, QueueServer, queue_server
 from tests.unit.test_notifications import bridged, record, sns
 
 pytestmark = pytest.mark.timeout(120)
@@ -123,6 +124,36 @@ def test_what_is_not_confirmed_stays_hidden_and_comes_again_after_an_outage(
     # Given back at once, and not only after its time.
     returned = [entry for call in server.called("ChangeMessageVisibilityBatch") for entry in call["Entries"]]
     assert {entry["VisibilityTimeout"] for entry in returned} == {0}
+
+
+def test_what_a_poll_brings_at_the_very_end_is_given_back(server: QueueServer) -> None:
+    messages: list[Message] = []
+
+    class Closing:
+        """Closes when asked for the third time, which is when a poll is under way, and once that has been answered."""
+
+        asked = 0
+
+        @property
+        def closed(self) -> bool:
+            self.asked += 1
+            if self.asked == 3:
+                messages.append(server.send(s3_event("a.wav")))
+                wait(lambda: messages[0].received)
+                # The answer is on its way to the one who polls.
+                time.sleep(0.5)
+            return self.asked >= 3
+
+        def offer(self, delivery: object, timeout: float | None = None) -> bool:
+            return False
+
+        def refused(self, reason: str) -> None: ...
+
+        def missed(self) -> None: ...
+
+    with source(server) as queue:
+        queue.run(Closing())
+        assert messages[0].visible_at < time.monotonic()
 
 
 def test_what_takes_long_is_kept_hidden(server: QueueServer, monkeypatch: pytest.MonkeyPatch) -> None:

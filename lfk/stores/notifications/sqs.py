@@ -148,6 +148,8 @@ class _Post:
         self._asked = threading.Semaphore(0)
         self._asking = False
         self._over = threading.Event()
+        #: Held while it is decided who gives back what a poll brings.
+        self._ending = threading.Lock()
 
     def serve(self) -> None:
         """Until the intake is closed and nothing is held."""
@@ -164,8 +166,11 @@ class _Post:
                 self._step(_TICK_SECONDS)
         finally:
             # A poll under way cannot be broken off; what it still brings is given back by its thread.
-            self._over.set()
+            with self._ending:
+                self._over.set()
             self._asked.release()
+        # What it brought just before that is given back here.
+        self._step(0.0)
 
     def _step(self, timeout: float) -> None:
         """Handle what has come, then bring the queue up to date."""
@@ -243,9 +248,11 @@ class _Post:
                     VisibilityTimeout=_HIDDEN_SECONDS,
                 )
                 messages = answer.get("Messages", [])
-                if not self._over.is_set():
-                    self._calls.put(partial(self._take, messages))
-                elif messages:
+                with self._ending:
+                    over = self._over.is_set()
+                    if not over:
+                        self._calls.put(partial(self._take, messages))
+                if over and messages:
                     self._hide([message["ReceiptHandle"] for message in messages], 0)
             except Exception as error:  # noqa: BLE001 - raised again by the owner
                 self._calls.put(_raiser(error))
