@@ -29,7 +29,7 @@ from lfk.roles.batches import Batches, BatchRecorder, new_batch
 from lfk.roles.check import Check, Finding, Trouble
 from lfk.roles.failed import failures
 from lfk.roles.failures import Failures
-from lfk.roles.reconcile import outstanding
+from lfk.roles.reconcile import outstanding, unasked
 from lfk.roles.republish import Republished, Republisher, RepublishSummary
 from lfk.roles.rolling import RollingRecorder
 from lfk.roles.sender import ReferenceSender
@@ -452,6 +452,15 @@ def test_an_embedded_broker_begins_with_what_open_batches_ask_for(rig: Rig) -> N
         ("x.wav", "de"),
         ("y.wav", None),
     ]
+
+
+def test_what_a_batch_asks_for_is_nothing_that_a_listener_missed(rig: Rig) -> None:
+    rig.upload("simple/tiny/x.wav", "simple/tiny/y.wav", "simple/tiny/z.wav")
+    rig.submit("simple/tiny/x.wav", "simple/tiny/z.wav", request=Request(language="de"))
+    rig.bench.run("simple/tiny/z.wav", language="de")
+    before = [part for head in rig.batches.open() for part in rig.batches.parts(head.batch_id)]
+    assert [(item.audio.name, item.reference.language) for item in unasked(rig.store, ROOTS)] == [("y.wav", None)]
+    assert before == [part for head in rig.batches.open() for part in rig.batches.parts(head.batch_id)]
 
 
 def test_threads_that_record_at_once_share_writes_and_lose_nothing(rig: Rig) -> None:
