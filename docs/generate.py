@@ -30,6 +30,7 @@ GROUPS = {
     "broker": "Kafka",
     "chunks": "Audio in messages",
     "sync": "Getting recordings in",
+    "listen": "Notifications of new objects",
     "hub": "The hub",
     "engine": "The speech engine",
     "choosing": "Choosing among what is there",

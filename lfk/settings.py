@@ -251,6 +251,45 @@ class Settings:
     default_approach: str = _setting("LFK_DEFAULT_APPROACH", "simple", "approach of paths that name none", "sync")
     default_model: str = _setting("LFK_DEFAULT_MODEL", "tiny", "model of paths that name none", "sync")
 
+    # --- listen
+    listen_source: str = _setting(
+        "LFK_LISTEN_SOURCE",
+        "minio",
+        "what tells of new objects",
+        "listen",
+        flag="--source",
+        choices=("minio", "sqs", "webhook"),
+    )
+    listen_on: str = _setting(
+        "LFK_LISTEN_ON",
+        "each",
+        "refer to each object, or to all below a prefix once its done-marker is there",
+        "listen",
+        flag="--on",
+        choices=("each", "done-marker"),
+    )
+    marker_name: str = _setting("LFK_MARKER_NAME", "done.txt", "name of a done-marker", "listen", flag="--marker-name")
+    listen_reconcile: float = _setting(
+        "LFK_LISTEN_RECONCILE",
+        900.0,
+        "seconds between looks for what no notification told of; 0 means only where some may be lost",
+        "listen",
+        parse=_seconds,
+        flag="--reconcile",
+    )
+    listen_queue: str = _setting("LFK_LISTEN_QUEUE", "", "SQS queue: its URL or name", "listen", flag="--queue")
+    sqs_endpoint: str = _setting("AWS_ENDPOINT_URL_SQS", "", "SQS endpoint, if not AWS's", "listen")
+    webhook_address: str = _setting(
+        "LFK_WEBHOOK_ADDRESS",
+        "127.0.0.1:8790",
+        "host:port that notifications are posted to",
+        "listen",
+        flag="--address",
+    )
+    webhook_token: str = _setting(
+        "LFK_WEBHOOK_TOKEN", "", "what senders have to bear; needed beyond loopback", "listen", secret=True
+    )
+
     # --- hub
     workers: int = _setting(
         "LFK_WORKERS", 0, "engines at a time; 0 means one per core (CPU) or GPU", "hub", parse=_count, flag="--workers"

@@ -30,6 +30,7 @@ VERBS: Mapping[str, str] = {
     "doctor": "check configuration, broker, store, models, GPU",
     "sync": "upload what is new in a folder, then send its references",
     "submit": "send references for audio that is in the store already",
+    "listen": "send references for what others upload, as the store tells of it",
     "republish": "send references again: all, missing, failed or stale ones",
     "hub": "transcribe what is referenced",
     "models": "weights of models: list, pull, push, adopt, verify",

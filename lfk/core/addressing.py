@@ -35,6 +35,10 @@ class Roots:
     #: Further prefixes that references may point into.
     allowed: tuple[Location, ...] = ()
 
+    def is_ours(self, location: Location) -> bool:
+        """Whether it is a transcript or a record, which may share a bucket with the audio and are none."""
+        return self.transcripts.contains(location) or self.records.contains(location)
+
 
 @dataclass(frozen=True, slots=True)
 class AudioAddress:

@@ -5,15 +5,17 @@
     LfkError
     ├── UsageError               the command line or the settings are wrong             exit 2
     ├── UnsupportedFeature       an extra is not installed                              exit 2
+    ├── NotificationsUnsupported the store does not tell of new objects                 exit 2
     ├── Unreachable              a service does not answer (outage, not the audio)      exit 3
     │   ├── BrokerUnreachable
-    │   └── StoreUnreachable
+    │   ├── StoreUnreachable
+    │   └── QueueUnreachable     the queue of notifications
     ├── RejectedReference        a message or location that lfk refuses                 exit 1
     │   ├── MalformedMessage, MessageTooLarge, FramesNotAllowed
     │   ├── ForbiddenLocation, InvalidLocation
     │   └── UnknownApproach, UnknownModel, InvalidOption
     ├── StoreError
-    │   ├── AccessDenied, BucketMissing                                                 exit 2
+    │   ├── AccessDenied, BucketMissing, QueueMissing                                   exit 2
     │   ├── ObjectMissing, InvalidKey
     │   ├── PreconditionFailed   a conditional write lost; somebody else was first
     │   ├── SourceConflict       the object there came from another source
@@ -112,6 +114,13 @@ class UnsupportedFeature(UsageError):
     hint = "install the extra that the message names"
 
 
+class NotificationsUnsupported(UsageError):
+    """What is asked for new objects there does not tell of them."""
+
+    code = "notifications_unsupported"
+    hint = "use `lfk listen --source sqs` or `--source webhook`; docs/listen.md shows how they are set up"
+
+
 class Unreachable(LfkError):
     """A service does not answer: an outage, which costs no attempt."""
 
@@ -134,6 +143,13 @@ class StoreUnreachable(Unreachable):
 
     code = "store_unreachable"
     hint = "check LFK_STORE, AWS_ENDPOINT_URL_S3 and the network; `lfk doctor` tests it"
+
+
+class QueueUnreachable(Unreachable):
+    """The queue of notifications does not answer, or answers 5xx."""
+
+    code = "queue_unreachable"
+    hint = "check LFK_LISTEN_QUEUE, AWS_REGION, AWS_ENDPOINT_URL_SQS and the network"
 
 
 class RejectedReference(LfkError):
@@ -219,6 +235,14 @@ class BucketMissing(StoreError):
     exit_code = ExitCode.USAGE
     suspect = Suspect.STORE
     hint = "check LFK_STORE, or create it with `lfk init`"
+
+
+class QueueMissing(StoreError):
+    """No such queue of notifications."""
+
+    code = "queue_missing"
+    exit_code = ExitCode.USAGE
+    hint = "check LFK_LISTEN_QUEUE and AWS_REGION; docs/listen.md shows how a queue is made"
 
 
 class AccessDenied(StoreError):

@@ -23,6 +23,11 @@ def recognition_id(audio_sha256: str, model: str, revision: str, options: Mappin
     return _digest(["recognition", audio_sha256, model, revision, dict(options)])
 
 
+def upload_mark(location: str) -> str:
+    """What marks an object as uploaded to this very location by a role that sends the reference itself."""
+    return _digest(["upload", location])[:16]
+
+
 def _digest(parts: list[Any]) -> str:
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()

@@ -41,6 +41,12 @@ class Location:
         """The last part of the key."""
         return self.key.rstrip("/").rpartition("/")[2]
 
+    @property
+    def parent(self) -> Location:
+        """The prefix that holds it directly; that of a bucket is the bucket's own."""
+        above = self.key.rstrip("/").rpartition("/")[0]
+        return Location(self.scheme, self.bucket, f"{above}/" if above else "")
+
     def as_prefix(self) -> Location:
         """The same place as a prefix: its key is empty or ends in one ``/``."""
         return Location(self.scheme, self.bucket, self._lead)

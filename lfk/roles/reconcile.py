@@ -11,7 +11,7 @@ from lfk.core.errors import BrokerFull, LfkError
 from lfk.core.selection import Chosen
 from lfk.roles.batch_progress import Judge, OpenBatches
 from lfk.roles.batches import Batches
-from lfk.roles.failed import failures
+from lfk.roles.failed import Failed, failures
 from lfk.roles.outstanding import Choice, reopened
 from lfk.roles.recording import Outgoing
 from lfk.roles.sender import ReferenceSender
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 #: How long an outage or a full broker is left alone before it is tried again.
 _AGAIN_SECONDS = 10.0
+_MISSING = Chosen(only=("missing",))
 
 
 def outstanding(store: ObjectStore, roots: Roots) -> Iterator[Outgoing]:
@@ -29,12 +30,36 @@ def outstanding(store: ObjectStore, roots: Roots) -> Iterator[Outgoing]:
     Held in memory: recorded failures, and the transcript keys that open batches ask for.
     """
     failed = list(failures(store, roots))
-    chosen = Chosen(only=("missing",))
-    batches = Batches(store, roots.records)
     asked: set[str] = set()
-    yield from reopened(batches, OpenBatches(batches, Judge(store, roots, failed)), chosen, roots, None, asked)
-    choice = Choice(store, roots, chosen, failed, lambda name, error: log.warning("%s is passed over: %s", name, error))
-    yield from choice.items(asked_already=frozenset(asked))
+    yield from _of_batches(store, roots, failed, asked, look_only=False)
+    yield from _of_nobody(store, roots, failed, asked)
+
+
+def unasked(store: ObjectStore, roots: Roots) -> Iterator[Outgoing]:
+    """As :func:`outstanding`, but without what open batches ask for: their senders have told of that already.
+
+    Leaves the records of batches alone.
+    """
+    failed = list(failures(store, roots))
+    asked: set[str] = set()
+    for _item in _of_batches(store, roots, failed, asked, look_only=True):
+        pass
+    yield from _of_nobody(store, roots, failed, asked)
+
+
+def _of_batches(
+    store: ObjectStore, roots: Roots, failed: list[Failed], asked: set[str], *, look_only: bool
+) -> Iterator[Outgoing]:
+    batches = Batches(store, roots.records)
+    opened = OpenBatches(batches, Judge(store, roots, failed), look_only=look_only)
+    return reopened(batches, opened, _MISSING, roots, None, asked)
+
+
+def _of_nobody(store: ObjectStore, roots: Roots, failed: list[Failed], asked: set[str]) -> Iterator[Outgoing]:
+    def misfit(name: str, error: LfkError) -> None:
+        log.warning("%s is passed over: %s", name, error)
+
+    return Choice(store, roots, _MISSING, failed, misfit).items(asked_already=frozenset(asked))
 
 
 class Reconciliation:

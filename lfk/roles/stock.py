@@ -124,9 +124,7 @@ def read_owner(store: ObjectStore, location: Location) -> str | None:
 
 def is_audio(location: Location, roots: Roots) -> bool:
     """A recording by its name; transcripts and records that share a bucket with the audio are not."""
-    if not is_media(location.name):
-        return False
-    return not roots.transcripts.contains(location) and not roots.records.contains(location)
+    return is_media(location.name) and not roots.is_ours(location)
 
 
 def has_transcript(place: StockPlace) -> bool:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lfk.core.errors import BucketMissing, ContentChanged, ObjectMissing, SourceConflict
+from lfk.core.identity import upload_mark
 from lfk.core.location import Location
 from lfk.core.media_types import content_type
 from lfk.core.sync_plan import Action, Decision, Known, Remote, Stamp, decide, needs_hash
 from lfk.roles.scan import stamp_of
-from lfk.stores.base import SHA256, SOURCE, IfAbsent, IfMatch, ObjectStore
+from lfk.stores.base import REFERRED, SHA256, SOURCE, IfAbsent, IfMatch, ObjectStore
 
 #: Read at a time while hashing: large enough that calls cost nothing, small enough for many threads.
 _BLOCK = 1 << 20
@@ -100,7 +101,7 @@ class Uploader:
             task.path,
             task.location,
             content_type=content_type(task.path.name) or "application/octet-stream",
-            metadata={SOURCE: self._source},
+            metadata={SOURCE: self._source, REFERRED: upload_mark(str(task.location))},
             condition=IfAbsent() if decision.replaces is None else IfMatch(decision.replaces),
             progress=progress,
         )

@@ -22,6 +22,9 @@ Progress = Callable[[int], None]
 SHA256 = "lfk-sha256"
 #: The name of our metadata entry: which machine and path the object was uploaded from.
 SOURCE = "lfk-source"
+#: The name of our metadata entry: whoever uploaded the object also sends its reference. The value is
+#: :func:`lfk.core.identity.upload_mark` of its location, as copies of an object carry its metadata along.
+REFERRED = "lfk-referred"
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,15 +133,17 @@ class Connection:
         return cast("S3Client", client)
 
 
-class _S3Models(Loader):
-    """Finds the one service that is used without looking through the folders of the four hundred others."""
+class _OurModels(Loader):
+    """Finds the services that are used without looking through the folders of the four hundred others."""
 
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002
-        return ["s3"]
+        return ["s3", "sqs"]
 
 
 def _open_session() -> Session:
     session = Session()
     folders = create_loader(session.get_config_variable("data_path")).search_paths
-    session.register_component("data_loader", _S3Models(extra_search_paths=folders, include_default_search_paths=False))
+    session.register_component(
+        "data_loader", _OurModels(extra_search_paths=folders, include_default_search_paths=False)
+    )
     return session

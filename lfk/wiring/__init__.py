@@ -17,6 +17,7 @@ from lfk.wiring.broker import (
 from lfk.wiring.doctor import doctor_looks, shown_settings
 from lfk.wiring.failures import failure_choice, open_failures, open_retrier
 from lfk.wiring.hubs import engine_kind, open_hub, rendering, worker_count
+from lfk.wiring.listening import open_listener
 from lfk.wiring.places import open_store, place, roots, store_root
 from lfk.wiring.reading import open_reader, prints_texts, read_announcements, reader_group
 from lfk.wiring.syncing import (
@@ -47,6 +48,7 @@ __all__ = [
     "open_check",
     "open_failures",
     "open_hub",
+    "open_listener",
     "open_reader",
     "open_republish",
     "open_retrier",

@@ -63,7 +63,7 @@ def loaded(folder: Path, *arguments: str, code: int = 0, timeout: float = 60, **
     "arguments",
     [("--help",), ("--version",), ("sync", "--help"), ("submit", "--help"), ("hub", "--help"), ("up", "--help"),
      ("transcripts", "--help"), ("init", "--help"), ("doctor", "--help"), ("demo", "--help"), ("check", "--help"),
-     ("republish", "--help"), ("dlq", "--help")],
+     ("republish", "--help"), ("dlq", "--help"), ("listen", "--help")],
     ids=" ".join,
 )  # fmt: skip
 def test_help_loads_nothing_slow(tmp_path: Path, arguments: tuple[str, ...]) -> None:

@@ -18,6 +18,7 @@ from lfk.brokers.codec import JsonCodec
 from lfk.core.addressing import resolve
 from lfk.core.batch import Entry, Head, Tally, check_batch_id, has_own_wishes, read_part, read_tallies, write_part
 from lfk.core.errors import BrokerUnreachable, StoreUnreachable, UsageError
+from lfk.core.failure_record import OriginalRecord
 from lfk.core.location import Location
 from lfk.core.messages import AudioReference
 from lfk.core.request import Request
@@ -27,12 +28,14 @@ from lfk.roles.batch_progress import Judge, OpenBatches
 from lfk.roles.batches import Batches, BatchRecorder, new_batch
 from lfk.roles.check import Check, Finding, Trouble
 from lfk.roles.failed import failures
-from lfk.roles.reconcile import outstanding
+from lfk.roles.failures import Failures
+from lfk.roles.reconcile import outstanding, unasked
 from lfk.roles.republish import Republished, Republisher, RepublishSummary
 from lfk.roles.rolling import RollingRecorder
 from lfk.roles.sender import ReferenceSender
 from lfk.roles.submit import SubmitSummary, Submitter
 from tests.integration.syncing import FakePublisher
+from tests.roles.failing import failure_record
 from tests.roles.roots import ROOTS
 from tests.roles.test_job import Bench
 
@@ -81,17 +84,17 @@ class Rig:
             self.bench.run(one.pop("path_to_audio"), **one)
         self.publisher.records.clear()
 
-    def fail(self, event: str, reference: AudioReference, timestamp: int) -> None:
-        data = {
-            "event_id": event,
-            "timestamp": timestamp,
-            "path_to_audio": reference.path_to_audio,
-            "transcription_approach": reference.transcription_approach,
-            "batch_id": reference.batch_id,
-            "error": {"code": "engine_crashed", "message": "it died"},
-        }
-        location = ROOTS.records.join(f"failed/{event}.json")
-        self.store.put(location, json.dumps(data).encode(), content_type="application/json")
+    def fail(self, event: str, reference: AudioReference, timestamp: int, *, original: bool = False) -> None:
+        """Record a failure; with ``original``, its record keeps the message that failed."""
+        message = json.dumps(reference.to_dict()).encode()
+        kept = OriginalRecord.of("lfk.audio", None, message, {}) if original else None
+        record = failure_record(event, code="engine_crashed", path=reference.path_to_audio, at=timestamp, original=kept)
+        announcement = replace(
+            record.announcement,
+            transcription_approach=reference.transcription_approach,
+            batch_id=reference.batch_id,
+        )
+        Failures(self.store, ROOTS.records).save(replace(record, announcement=announcement))
 
     def judge(self, *entries: Entry) -> list[str]:
         judge = Judge(self.store, ROOTS, failures(self.store, ROOTS))
@@ -385,6 +388,20 @@ def test_each_choice_sends_what_it_says(rig: Rig) -> None:
     }
 
 
+def test_what_failed_is_sent_again_with_the_options_that_its_record_keeps(rig: Rig) -> None:
+    rig.upload("simple/tiny/x.wav", "simple/tiny/y.wav")
+    path = str(ROOTS.audio.join("simple/tiny/x.wav"))
+    asked = AudioReference(path, "diarisation.tiny", options={"max_speakers": 2}, language="de", force=True)
+    rig.fail("a" * 32, asked, 10**13, original=True)
+    rig.fail("b" * 32, AudioReference(str(ROOTS.audio.join("simple/tiny/y.wav")), "simple.tiny"), 10**13)
+    rig.republish("failed")
+    wishes = ("transcription_approach", "options", "language", "force")
+    assert [[one.get(name) for name in wishes] for one in rig.publisher.references] == [
+        ["diarisation.tiny", {"max_speakers": 2}, "de", True],
+        ["simple.tiny", None, None, None],
+    ]
+
+
 def test_a_transcript_that_lacks_files_is_rendered_anew_without_transcribing(rig: Rig) -> None:
     rig.upload("x.wav")
     rig.bench.run("x.wav")
@@ -435,6 +452,15 @@ def test_an_embedded_broker_begins_with_what_open_batches_ask_for(rig: Rig) -> N
         ("x.wav", "de"),
         ("y.wav", None),
     ]
+
+
+def test_what_a_batch_asks_for_is_nothing_that_a_listener_missed(rig: Rig) -> None:
+    rig.upload("simple/tiny/x.wav", "simple/tiny/y.wav", "simple/tiny/z.wav")
+    rig.submit("simple/tiny/x.wav", "simple/tiny/z.wav", request=Request(language="de"))
+    rig.bench.run("simple/tiny/z.wav", language="de")
+    before = [part for head in rig.batches.open() for part in rig.batches.parts(head.batch_id)]
+    assert [(item.audio.name, item.reference.language) for item in unasked(rig.store, ROOTS)] == [("y.wav", None)]
+    assert before == [part for head in rig.batches.open() for part in rig.batches.parts(head.batch_id)]
 
 
 def test_threads_that_record_at_once_share_writes_and_lose_nothing(rig: Rig) -> None:

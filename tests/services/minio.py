@@ -23,8 +23,8 @@ def from_environment(environ: Mapping[str, str]) -> S3Server | None:
 
 
 @contextlib.contextmanager
-def start(folder: Path, cache: Path) -> Iterator[Running[S3Server]]:
-    """A server on 127.0.0.1 with its data and log below ``folder``.
+def start(folder: Path, cache: Path, *, environ: Mapping[str, str] | None = None) -> Iterator[Running[S3Server]]:
+    """A server on 127.0.0.1 with its data and log below ``folder``, and with further settings in its environment.
 
     Raises:
         MissingError: the program has not been fetched.
@@ -41,7 +41,7 @@ def start(folder: Path, cache: Path) -> Iterator[Running[S3Server]]:
             [str(program), "server", *arguments, str(folder / "data")],
             log=folder / "minio.log",
             answers=s3_answers(server),
-            environ=os.environ | _environment(server),
+            environ={**os.environ, **_environment(server), **(environ or {})},
         )
         return Running(server, process)
 

@@ -1,0 +1,154 @@
+"""Listen: references for what anybody uploads, from the notifications of the store, as a service.
+
+Notifications are a hint, and the store is the truth: they make it quick, and rounds over the store make it complete.
+So an outage of broker or store costs nothing but time, a lost notification a round, and one that comes twice a
+reference that the hub answers with what it has.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+
+from lfk.core.errors import Kind, LfkError, Unreachable
+from lfk.core.retry import RetryPolicy
+from lfk.roles.listen_events import ListenEvent, Listening, ListenSummary, Reconciled
+from lfk.roles.listen_job import ListenJob
+from lfk.roles.recent import Recent
+from lfk.roles.referrals import TICK_SECONDS, Referrals
+from lfk.roles.rounds import Rounds
+from lfk.roles.sender import ReferenceSender
+from lfk.roles.sync_events import Paused, Resumed
+from lfk.stores.base import ObjectStore
+from lfk.stores.notifications.base import Source
+
+log = logging.getLogger(__name__)
+
+#: How long store, broker or source are left alone: short at first, as most outages are.
+_OUTAGE = RetryPolicy(attempts=1_000_000, backoff=1.0, factor=2.0)
+_OUTAGE_LIMIT = 30.0
+#: A thread that waits for a store that went silent is not waited for any longer; it touches nothing any more.
+_JOIN_SECONDS = 5.0
+
+
+class Listener:
+    """See the module. :meth:`run` is the one owner; it ends when told to stop."""
+
+    def __init__(
+        self,
+        job: ListenJob,
+        source: Source,
+        store: ObjectStore,
+        open_sender: Callable[[], AbstractContextManager[ReferenceSender]],
+        report: Callable[[ListenEvent], None],
+        stop: threading.Event,
+    ) -> None:
+        """``open_sender`` connects to the broker, and again after every outage."""
+        self._job = job
+        self._source = source
+        self._store = store
+        self._open_sender = open_sender
+        self._report = report
+        self._stop = stop
+        self._recent = Recent()
+        #: The source has begun to tell, so that what it refuses later may pass.
+        self._heard = False
+        self.summary = ListenSummary()
+
+    def run(self) -> ListenSummary:
+        """Serve until told to stop.
+
+        Raises:
+            LfkError: store, broker or source refuse at the very start, or for a reason that waiting does not change.
+        """
+        begun = time.monotonic()
+        outages = 0
+        with self._source:
+            while not self._stop.is_set():
+                outage = self._session(resumed=outages > 0)
+                if outage is None:
+                    break
+                served, error = outage
+                outages = 1 if served else outages + 1
+                wait = min(_OUTAGE_LIMIT, _OUTAGE.wait(outages, random.random) or _OUTAGE_LIMIT)
+                self._report(Paused(error, wait))
+                self._stop.wait(wait)
+        self.summary.seconds = time.monotonic() - begun
+        return self.summary
+
+    def _session(self, *, resumed: bool) -> tuple[bool, LfkError] | None:
+        """Serve with one set of connections; returns what ended it, and whether it had worked before."""
+        heard = threading.Event()
+        error: LfkError | None
+        try:
+            with ExitStack() as stack:
+                for place in (self._job.roots.audio, self._job.roots.transcripts, self._job.roots.records):
+                    self._store.check(place)
+                referrals = Referrals(
+                    self._job,
+                    self._store,
+                    stack.enter_context(self._open_sender()),
+                    self._recent,
+                    self.summary,
+                    self._report,
+                    self._stop,
+                )
+                stack.callback(referrals.close)
+                rounds = Rounds(
+                    self._job,
+                    self._store,
+                    self._recent,
+                    lambda event: referrals.call(partial(self._reconciled, event)),
+                )
+                self._serve(referrals, rounds, heard, resumed=resumed)
+                error = referrals.outage
+        except LfkError as refused:
+            error = refused
+        self._heard = self._heard or heard.is_set()
+        if error is not None and (error.kind is Kind.FATAL or not (self._heard or isinstance(error, Unreachable))):
+            raise error
+        return None if error is None else (heard.is_set(), error)
+
+    def _serve(self, referrals: Referrals, rounds: Rounds, heard: threading.Event, *, resumed: bool) -> None:
+        def missed() -> None:
+            """By the source's own thread."""
+            if not heard.is_set():
+                heard.set()
+                begun = Resumed() if resumed else Listening(self._source.address, self._job.roots.audio)
+                referrals.call(partial(self._report, begun))
+            rounds.ask()
+
+        told, found = referrals.told(missed), referrals.found
+        threads = [
+            _started("lfk-source", lambda: self._source.run(told), referrals.fail),
+            _started("lfk-rounds", lambda: rounds.run(found), referrals.fail),
+        ]
+        try:
+            while not referrals.over:
+                referrals.step(TICK_SECONDS)
+            referrals.finish()
+        finally:
+            referrals.shut()
+            for thread in threads:
+                thread.join(_JOIN_SECONDS)
+
+    def _reconciled(self, event: Reconciled) -> None:
+        self.summary.rounds += 1
+        self._report(event)
+
+
+def _started(name: str, work: Callable[[], None], failed: Callable[[BaseException], None]) -> threading.Thread:
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised again on the thread that has to know
+            failed(error)
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,96 @@
+"""Listen: settings into what tells of new objects, and who makes references of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lfk.core.errors import InvalidLocation, UsageError
+from lfk.core.location import check_key
+from lfk.roles.sender import ReferenceSender
+from lfk.settings import Settings
+from lfk.stores.base import ObjectStore
+from lfk.wiring.broker import reference_sender
+from lfk.wiring.places import roots
+from lfk.wiring.syncing import confirm_topic
+
+if TYPE_CHECKING:
+    from lfk.roles.listen import Listener
+    from lfk.roles.listen_events import ListenEvent
+    from lfk.roles.listen_job import ListenJob
+    from lfk.stores.notifications.base import Source
+    from lfk.stores.s3_connection import Connection
+
+
+def open_listener(
+    settings: Settings, store: ObjectStore, report: Callable[[ListenEvent], None], stop: threading.Event
+) -> Listener:
+    """A listener; it opens connections when it runs, and anew after every outage.
+
+    Raises:
+        UsageError: the settings name nothing that could be listened to.
+    """
+    from lfk.roles.listen import Listener
+
+    job = _job(settings)
+    return Listener(job, _source(settings, job), store, lambda: _sender(settings, store), report, stop)
+
+
+def _job(settings: Settings) -> ListenJob:
+    from lfk.roles.listen_job import ListenJob
+
+    where = roots(settings)
+    if where.audio.scheme != "s3":
+        raise UsageError(
+            f"{where.audio} is a folder, and folders send no notifications",
+            hint="name a bucket with --store, or use `lfk up` or `lfk sync --watch` for a folder",
+        )
+    marker = settings.marker_name if settings.listen_on == "done-marker" else ""
+    try:
+        if marker and "/" in check_key(marker):
+            raise InvalidLocation(f"{marker!r} has a slash")
+    except InvalidLocation as error:
+        raise UsageError(f"LFK_MARKER_NAME: {error.message}", hint="give the name alone, as done.txt") from error
+    return ListenJob(roots=where, marker=marker, reconcile=settings.listen_reconcile)
+
+
+def _source(settings: Settings, job: ListenJob) -> Source:
+    if settings.listen_source == "webhook":
+        from lfk.stores.notifications.webhook import WebhookNotifications
+
+        return WebhookNotifications(settings.webhook_address, settings.webhook_token)
+    if settings.listen_source == "sqs":
+        from lfk.stores.notifications.sqs import SqsNotifications
+
+        return SqsNotifications(
+            _connection(settings), settings.listen_queue, endpoint_url=settings.sqs_endpoint or None
+        )
+    from lfk.stores.notifications.minio import MinioNotifications
+
+    return MinioNotifications(_connection(settings), job.roots.audio)
+
+
+def _connection(settings: Settings) -> Connection:
+    from lfk.stores.s3_connection import Connection, Endpoint
+
+    return Connection(
+        Endpoint(
+            endpoint_url=settings.endpoint_url or None,
+            region=settings.region or None,
+            access_key=settings.access_key or None,
+            secret_key=settings.secret_key or None,
+            session_token=settings.session_token or None,
+        )
+    )
+
+
+@contextmanager
+def _sender(settings: Settings, store: ObjectStore) -> Iterator[ReferenceSender]:
+    confirm_topic(settings, settings.topic_audio)
+    sender = reference_sender(settings, store, "listen")
+    try:
+        yield sender
+    finally:
+        sender.close()
