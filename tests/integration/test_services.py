@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.conftest import StartServer
 from tests.services import kafka as kafka_server
+from tests.services import minio as minio_server
 from tests.services.process import ServerEndedError, ServerProcess, free_ports
 from tests.services.s3 import S3Server
 from tests.services.toxiproxy import Toxiproxy
@@ -91,6 +93,21 @@ def test_a_killed_kafka_comes_back_with_what_it_had(own_server: StartServer) -> 
     server.process.kill()
     server.process.start()
     assert "kept" in AdminClient({"bootstrap.servers": server.address.bootstrap}).list_topics(timeout=30).topics
+
+
+@pytest.mark.s3
+def test_a_paused_server_is_silent_until_it_is_resumed(own_server: StartServer) -> None:
+    server = own_server(minio_server)
+    listens = urlsplit(server.address.endpoint_url)
+    server.process.pause()
+    with socket.create_connection((str(listens.hostname), listens.port or 0), timeout=10) as asked:
+        asked.sendall(b"GET /minio/health/live HTTP/1.0\r\n\r\n")
+        asked.settimeout(1.0)
+        with pytest.raises(TimeoutError):
+            asked.recv(1)
+        server.process.resume()
+        asked.settimeout(30.0)
+        assert asked.recv(4) == b"HTTP"
 
 
 def test_a_server_ends_when_its_owner_is_killed(tmp_path: Path) -> None:

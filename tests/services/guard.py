@@ -1,7 +1,8 @@
 """Runs one server and outlives nobody: started as ``python guard.py -- program arguments``.
 
-The owner holds the other end of standard input. Writing ``stop`` ends the server politely, ``kill`` at once; when the
-pipe closes, for whatever reason the owner went, the server is killed. Standard library only: it starts in no time.
+The owner holds the other end of standard input. Writing ``stop`` ends the server politely, ``kill`` at once, ``pause``
+and ``resume`` take its processor away and give it back; when the pipe closes, for whatever reason the owner went, the
+server is killed. Standard library only: it starts in no time.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import signal
 import subprocess
 import sys
 import threading
+
+_ORDERS = {b"stop": signal.SIGTERM, b"pause": signal.SIGSTOP, b"resume": signal.SIGCONT}
 
 
 def main(argv: list[str]) -> int:
@@ -26,7 +29,7 @@ def main(argv: list[str]) -> int:
     def obey_owner() -> None:
         # Straight from the pipe: a reader blocked inside sys.stdin would break the interpreter's own end.
         while order := os.read(0, 64):
-            signal_group(signal.SIGTERM if order == b"stop" else signal.SIGKILL)
+            signal_group(_ORDERS.get(order, signal.SIGKILL))
         signal_group(signal.SIGKILL)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -86,6 +86,20 @@ class ServerProcess:
         """End the server at once, as a crash would. Nothing happens if it does not run."""
         self._end(b"kill")
 
+    def pause(self) -> None:
+        """Take the processor away from the server: its connections stay open and nothing answers."""
+        self._order(b"pause")
+
+    def resume(self) -> None:
+        """Let a paused server go on."""
+        self._order(b"resume")
+
+    def _order(self, order: bytes) -> None:
+        if self._guard is None or self._guard.stdin is None:
+            raise ServerFailedError(f"{self.name} does not run")
+        self._guard.stdin.write(order)
+        self._guard.stdin.flush()
+
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_WITHIN
         while not self._answers():
