@@ -15,7 +15,7 @@ LAYER = $(if $(wildcard .venv/.dev-installed),dev,demo)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv venv-demo test test-unit fuzz check format lock services soak latency train-aligner wheel clean
+.PHONY: help demo venv venv-demo test test-unit fuzz chaos check format lock services soak latency train-aligner wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ check: venv ## formatting, lint, strict types, architecture
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+chaos: venv services ## the full chaos suite, hours of it; ARGS="-k zombie --seed 7" for single rows; writes docs/RELIABILITY.md's table
+	$(PY) -m pytest tests/chaos --full -n0 -s $(ARGS)
+	$(PY) -m tests.chaos.results
 
 format: venv ## format the code and fix what can be fixed
 	$(BIN)/ruff format $(SOURCES)

@@ -123,14 +123,14 @@ def toxiproxy(request: pytest.FixtureRequest) -> Toxiproxy:
 @pytest.fixture
 def bucket(s3_server: S3Server) -> Iterator[str]:
     """A fresh bucket on ``s3_server``, removed afterwards with all that is in it."""
-    with _fresh_bucket(s3_server) as name:
+    with fresh_bucket(s3_server) as name:
         yield name
 
 
 @pytest.fixture
 def minio_bucket(minio: S3Server) -> Iterator[str]:
     """A fresh bucket on ``minio``, removed afterwards with all that is in it."""
-    with _fresh_bucket(minio) as name:
+    with fresh_bucket(minio) as name:
         yield name
 
 
@@ -163,7 +163,8 @@ def own_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 @contextlib.contextmanager
-def _fresh_bucket(server: S3Server) -> Iterator[str]:
+def fresh_bucket(server: S3Server) -> Iterator[str]:
+    """A bucket that is removed at the end with all that is in it; tests take the fixtures where they can."""
     name = f"lfk-{secrets.token_hex(6)}"
     client = server.client()
     client.create_bucket(Bucket=name)
