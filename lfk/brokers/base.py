@@ -103,7 +103,7 @@ class Member(Protocol):
         """The next record, or None after ``timeout`` seconds; group life happens in here."""
 
     def pause(self, partitions: Sequence[Partition]) -> None:
-        """Deliver nothing from these until resumed; partitions that are not owned are passed over."""
+        """Deliver nothing from these until resumed or revoked; partitions that are not owned are passed over."""
 
     def resume(self, partitions: Sequence[Partition]) -> None:
         """Undo :meth:`pause`."""

@@ -160,6 +160,8 @@ class KafkaMember:
             tp.offset = OFFSET_BEGINNING if start is None else start
             self._next[partition] = start or 0
         consumer.incremental_assign(added)
+        # librdkafka remembers a pause of ours through a revoke; whoever takes a partition over begins without one.
+        consumer.resume(added)
         self._known.update(Partition(tp.topic, tp.partition) for tp in added)
 
     def _standing(self, partitions: Sequence[Partition]) -> Mapping[Partition, Progress | None]:

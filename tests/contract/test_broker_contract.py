@@ -405,6 +405,27 @@ def test_what_is_trimmed_is_gone_and_missed(broker: Broker, topic: str, topic_pr
     third.close()
 
 
+def test_a_pause_ends_with_the_ownership(broker: Broker, topic: str, topic_prefix: str) -> None:
+    """Whoever gets a partition back knows of no pause, so there must be none."""
+    group = f"{topic_prefix}.group"
+    listeners = [Listener(), Listener()]
+    first = broker.member(group, [topic], listeners[0])
+    wait_until(lambda: len(listeners[0].owned) == 4, lambda: first.poll(0.1))
+    first.pause(list(listeners[0].owned))
+    second = broker.member(group, [topic], listeners[1])
+    wait_until(
+        lambda: len(listeners[0].owned) == len(listeners[1].owned) == 2,
+        lambda: (first.poll(0.05), second.poll(0.05)),
+    )
+    returning = set(listeners[1].owned)
+    second.close()
+    wait_until(lambda: len(listeners[0].owned) == 4, lambda: first.poll(0.1))
+    publish(broker, numbered(topic, 200))
+    came = {record.partition for record in take(first, sum(r.partition in returning for r in broker.snapshot(topic)))}
+    assert came == returning, "what was kept is still paused, what came back is not"
+    first.close()
+
+
 def test_a_record_that_is_too_large(broker: Broker, topic: str) -> None:
     publisher = broker.publisher()
     outcomes: list[Exception | None] = []
