@@ -31,6 +31,10 @@ _STABLE_SECONDS = 60.0
 _QUIET: Mapping[str, Any] = {"log_level": 0}
 
 
+#: Topic, partition, offset.
+Place = tuple[str, int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A record as it lies in a topic."""
@@ -42,6 +46,11 @@ class Entry:
     key: bytes | None
     value: bytes
     headers: Mapping[str, bytes]
+
+    @property
+    def place(self) -> Place:
+        """Where it lies."""
+        return self.topic, self.partition, self.offset
 
     @property
     def event_id(self) -> str:
@@ -56,11 +65,11 @@ class Entry:
 
 
 class Follower:
-    """Reads a topic on and on in read_committed, whatever the broker goes through."""
+    """Reads topics on and on in read_committed, whatever the broker goes through."""
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
+    def __init__(self, bootstrap: str, topics: Sequence[str]) -> None:
         self._consumer = _consumer(bootstrap)
-        self._consumer.assign(_from_the_beginning(self._consumer, topic))
+        self._consumer.assign([tp for topic in topics for tp in _from_the_beginning(self._consumer, topic)])
 
     def read_on(self, seconds: float) -> list[Entry]:
         """What has come within ``seconds``; errors are outages, which librdkafka ends by itself."""
@@ -96,8 +105,8 @@ def snapshot(bootstrap: str, topic: str) -> list[Entry]:
         return entries
 
 
-def settled(bootstrap: str, group: str, entries: Sequence[Entry]) -> Mapping[tuple[str, int, int], bool]:
-    """For each record of the hubs' topics whether the group is done with it, by (topic, partition, offset)."""
+def settled(bootstrap: str, group: str, entries: Sequence[Entry]) -> Mapping[Place, bool]:
+    """For each record of the hubs' topics whether the group is done with it."""
     wanted = sorted({(entry.topic, entry.partition) for entry in entries})
     asked = ConsumerGroupTopicPartitions(group, [TopicPartition(*one) for one in wanted])
     # Held by a name: a client that goes takes its unanswered questions along.
@@ -106,10 +115,7 @@ def settled(bootstrap: str, group: str, entries: Sequence[Entry]) -> Mapping[tup
     ledgers = {}
     for tp in answer[group].result(_ANSWER_SECONDS).topic_partitions:
         ledgers[tp.topic, tp.partition] = Ledger.load(tp.offset if tp.offset >= 0 else None, tp.metadata or "")
-    return {
-        (entry.topic, entry.partition, entry.offset): ledgers[entry.topic, entry.partition].settled(entry.offset)
-        for entry in entries
-    }
+    return {entry.place: ledgers[entry.topic, entry.partition].settled(entry.offset) for entry in entries}
 
 
 def _wait_until_stable(bootstrap: str, partitions: Sequence[TopicPartition]) -> None:

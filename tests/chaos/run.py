@@ -13,7 +13,7 @@ from typing import Protocol
 from tests.acceptance.command import Lfk
 from tests.acceptance.test_pipeline import expect_ok
 from tests.chaos.hubs import Hubs
-from tests.chaos.reading import Entry, Follower, settled, snapshot
+from tests.chaos.reading import Entry, Follower, Place, settled, snapshot
 from tests.chaos.recordings import Recordings
 from tests.chaos.verdict import Evidence, Reference, Verdict, judge
 from tests.services.process import ServerProcess
@@ -66,6 +66,9 @@ class Run:
     chance: random.Random
     deadline: float
     follower: Follower
+    #: By (topic, partition, offset), as hubs trim what is answered: every reference, and every retry of one.
+    references: dict[Place, Entry] = field(default_factory=dict)
+    retries: dict[Place, Entry] = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)
 
     def wait(self, seconds: float) -> None:
@@ -90,8 +93,15 @@ class Run:
             if time.monotonic() > limit:
                 return False
             self.hubs.watch()
-            self.answered.update(str(entry.data["event_id"]) for entry in self.follower.read_on(_LOOK_SECONDS))
+            self._read_on()
         return True
+
+    def _read_on(self) -> None:
+        for entry in self.follower.read_on(_LOOK_SECONDS):
+            if entry.topic == self.stage.topic("retry"):
+                self.retries[entry.place] = entry
+            else:
+                self.answered.add(str(entry.data["event_id"]))
 
     def wait_for_answers(self, count: int) -> None:
         """Wait until so many references are answered.
@@ -101,10 +111,12 @@ class Run:
         """
         self.wait_until(lambda: len(self.answered) >= count)
 
-    def sync(self, count: int) -> None:
+    def sync(self, count: int, poisons: int = 0) -> None:
         """More jobs."""
-        self.recordings.make(count)
+        self.recordings.make(count, poisons)
         expect_ok(self.stage.lfk("sync", str(self.recordings.folder)))
+        self.references |= {entry.place: entry for entry in snapshot(self.stage.bootstrap, self.stage.topic("audio"))}
+        assert len(self.references) == len(self.recordings), "one reference each"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +156,13 @@ class Outcome:
 
 def perform(stage: Stage, plan: Plan, hubs: Hubs) -> Outcome:
     """Sync the jobs, start the hubs, let the fault act, and judge what is left."""
-    recordings = Recordings(stage.folder / "recordings", plan.seed)
-    recordings.make(plan.jobs, plan.poisons)
     expect_ok(stage.lfk("init"))
-    expect_ok(stage.lfk("sync", str(recordings.folder)))
+    recordings = Recordings(stage.folder / "recordings", plan.seed)
+    follower = Follower(stage.bootstrap, [stage.topic("transcripts"), stage.topic("retry")])
+    run = Run(stage, hubs, recordings, random.Random(plan.seed), float("inf"), follower)
+    run.sync(plan.jobs, plan.poisons)
     began = time.monotonic()
-    follower = Follower(stage.bootstrap, stage.topic("transcripts"))
-    run = Run(stage, hubs, recordings, random.Random(plan.seed), began + plan.limit, follower)
+    run.deadline = began + plan.limit
     faults = 0
     try:
         hubs.start(plan.hubs)
@@ -169,20 +181,19 @@ def perform(stage: Stage, plan: Plan, hubs: Hubs) -> Outcome:
 
 
 def gather(run: Run, attempts: int) -> Evidence:
-    """What is left in topics and store."""
+    """What is left in topics and store, and what was seen go through."""
     stage = run.stage
-    audio, retry, dead, announced = (
-        snapshot(stage.bootstrap, stage.topic(name)) for name in ("audio", "retry", "dlq", "transcripts")
-    )
+    retry, dead, announced = (snapshot(stage.bootstrap, stage.topic(name)) for name in ("retry", "dlq", "transcripts"))
+    run.retries |= {entry.place: entry for entry in retry}
     return Evidence(
-        references=[Reference(entry.event_id, _audio(entry)) for entry in audio],
+        references=[Reference(entry.event_id, _audio(entry)) for entry in run.references.values()],
         announcements=[entry.data for entry in announced],
         dead_letters=[_audio(entry) for entry in dead],
-        settled=_settled(stage, audio, retry),
+        settled=_settled(run),
         objects=_objects(stage),
         poisons={f"s3://{stage.bucket}/lfk/audio/{name}" for name in run.recordings.poisons},
         attempts=attempts,
-        retried=[_audio(entry) for entry in retry],
+        retried=[_audio(entry) for entry in run.retries.values()],
         misbehaved=run.hubs.misbehaved,
     )
 
@@ -191,21 +202,12 @@ def _audio(entry: Entry) -> str:
     return str(entry.data["path_to_audio"])
 
 
-def _settled(stage: Stage, audio: list[Entry], retry: list[Entry]) -> set[str]:
+def _settled(run: Run) -> set[str]:
     """References of which no record is in the group's hands any more."""
-    if not audio:
-        return set()
-    done = settled(stage.bootstrap, f"{stage.prefix}.hub", [*audio, *retry])
-    waiting = {
-        entry.headers["lfk.retry.event"].decode()
-        for entry in retry
-        if not done[entry.topic, entry.partition, entry.offset]
-    }
-    return {
-        entry.event_id
-        for entry in audio
-        if done[entry.topic, entry.partition, entry.offset] and entry.event_id not in waiting
-    }
+    entries = [*run.references.values(), *run.retries.values()]
+    done = settled(run.stage.bootstrap, f"{run.stage.prefix}.hub", entries)
+    waiting = {entry.headers["lfk.retry.event"].decode() for entry in run.retries.values() if not done[entry.place]}
+    return {entry.event_id for entry in run.references.values() if done[entry.place] and entry.event_id not in waiting}
 
 
 def _objects(stage: Stage) -> Mapping[str, bytes]:

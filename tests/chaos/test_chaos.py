@@ -104,6 +104,7 @@ def settings(row: Row, size: Size) -> dict[str, str]:
         "LFK_BACKOFF": "0.5",
         "LFK_BACKOFF_FACTOR": "1.5",
         "LFK_GRACE": "3",
+        "LFK_TRIM_INTERVAL": "10",
         "LFK_KAFKA_SESSION_TIMEOUT_MS": str(int(1000 * SESSION_SECONDS)),
         "LFK_KAFKA_HEARTBEAT_INTERVAL_MS": "1000",
     }
