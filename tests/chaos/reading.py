@@ -87,7 +87,7 @@ def snapshot(bootstrap: str, topic: str) -> list[Entry]:
     """
     with _consuming(bootstrap) as consumer:
         starts = _from_the_beginning(consumer, topic)
-        _wait_until_stable(bootstrap, starts)
+        _wait_until_stable(bootstrap, topic)
         consumer.assign(starts)
         unread = {tp.partition for tp in starts}
         entries = []
@@ -118,35 +118,47 @@ def settled(bootstrap: str, group: str, entries: Sequence[Entry]) -> Mapping[Pla
     return {entry.place: ledgers[entry.topic, entry.partition].settled(entry.offset) for entry in entries}
 
 
-def _wait_until_stable(bootstrap: str, partitions: Sequence[TopicPartition]) -> None:
+def open_transactions(bootstrap: str, topic: str) -> list[str]:
+    """Partitions in which a transaction is open: where each ends for readers in read_committed, and in truth."""
     admin = AdminClient({**_QUIET, "bootstrap.servers": bootstrap})
+    wanted = [
+        TopicPartition(topic, number) for number in admin.list_topics(topic, _ANSWER_SECONDS).topics[topic].partitions
+    ]
+    ends = [
+        {
+            tp.partition: future.result(_ANSWER_SECONDS).offset
+            for tp, future in admin.list_offsets(
+                dict.fromkeys(wanted, OffsetSpec.latest()), isolation_level=level
+            ).items()
+        }
+        for level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
+    ]
+    return [
+        f"{topic}/{number}: readable to {end} of {ends[1][number]}"
+        for number, end in ends[0].items()
+        if end != ends[1][number]
+    ]
+
+
+def _wait_until_stable(bootstrap: str, topic: str) -> None:
     deadline = time.monotonic() + _STABLE_SECONDS
-    while True:
-        ends = [
-            {
-                tp.partition: future.result(_ANSWER_SECONDS).offset
-                for tp, future in admin.list_offsets(
-                    {TopicPartition(one.topic, one.partition): OffsetSpec.latest() for one in partitions},
-                    isolation_level=level,
-                ).items()
-            }
-            for level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
-        ]
-        if ends[0] == ends[1]:
-            return
-        assert time.monotonic() < deadline, f"{partitions[0].topic}: a transaction stays open"
+    while still_open := open_transactions(bootstrap, topic):
+        assert time.monotonic() < deadline, f"a transaction stays open: {', '.join(still_open)}"
         time.sleep(0.5)
 
 
 def _from_the_beginning(consumer: Consumer, topic: str) -> list[TopicPartition]:
     deadline = time.monotonic() + _STABLE_SECONDS
-    while True:
+    while time.monotonic() < deadline:
         try:
-            numbers = consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic].partitions
+            found = consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic]
         except KafkaException:
-            assert time.monotonic() < deadline, f"{topic} cannot be looked up"
             continue
-        return [TopicPartition(topic, number, OFFSET_BEGINNING) for number in numbers]
+        if found.error is None:
+            return [TopicPartition(topic, number, OFFSET_BEGINNING) for number in found.partitions]
+        # Created a moment ago, and not yet known to every part of the broker.
+        time.sleep(0.1)
+    raise AssertionError(f"{topic} cannot be looked up")
 
 
 @contextmanager

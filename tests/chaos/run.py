@@ -13,7 +13,7 @@ from typing import Protocol
 from tests.acceptance.command import Lfk
 from tests.acceptance.test_pipeline import expect_ok
 from tests.chaos.hubs import Hubs
-from tests.chaos.reading import Entry, Follower, Place, settled, snapshot
+from tests.chaos.reading import Entry, Follower, Place, open_transactions, settled, snapshot
 from tests.chaos.recordings import Recordings
 from tests.chaos.verdict import Evidence, Reference, Verdict, judge
 from tests.services.process import ServerProcess
@@ -111,6 +111,11 @@ class Run:
         """
         self.wait_until(lambda: len(self.answered) >= count)
 
+    def late(self, limit: float) -> str:
+        """What is to be said where a run was not over in time."""
+        held_up = open_transactions(self.stage.bootstrap, self.stage.topic("transcripts"))
+        return f"{len(self.answered)} of {len(self.references)} answers seen after {limit:.0f} s; {held_up}"
+
     def sync(self, count: int, poisons: int = 0) -> None:
         """More jobs."""
         self.recordings.make(count, poisons)
@@ -170,7 +175,7 @@ def perform(stage: Stage, plan: Plan, hubs: Hubs) -> Outcome:
             faults = plan.fault.act(run)
             run.wait_for_answers(len(recordings))
         except OutOfTime:
-            hubs.misbehaved.append(f"not over after {plan.limit:.0f} s")
+            hubs.misbehaved.append(run.late(plan.limit))
         seconds = time.monotonic() - began
         hubs.end()
         verdict = judge(gather(run, plan.attempts))
