@@ -51,7 +51,6 @@ check: venv ## formatting, lint, strict types, architecture
 
 chaos: venv services ## the full chaos suite, hours of it; ARGS="-k zombie --seed 7" for single rows; writes docs/RELIABILITY.md's table
 	$(PY) -m pytest tests/chaos --full -n0 -s $(ARGS)
-	$(PY) -m tests.chaos.results
 
 format: venv ## format the code and fix what can be fixed
 	$(BIN)/ruff format $(SOURCES)

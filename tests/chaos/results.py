@@ -7,7 +7,6 @@ same row and seed, so that single rows can be run again.
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -49,6 +48,7 @@ def record(row: Row, outcome: Outcome, seed: int, scale: float) -> None:
     runs = sorted([*(other for other in kept if other["seed"] != seed), run], key=lambda one: one["seed"])
     FOLDER.mkdir(exist_ok=True)
     path.write_text(json.dumps({"row": row.name, "runs": runs}, indent=1) + "\n", encoding="utf-8")
+    write_page()
 
 
 def table() -> str:
@@ -87,11 +87,10 @@ def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def main() -> int:
-    """Write the table into the page."""
+def write_page() -> None:
+    """Bring the table of the page up to date."""
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    write_page()
