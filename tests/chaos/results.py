@@ -7,6 +7,7 @@ same row and seed, so that single rows can be run again.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -88,8 +89,10 @@ def _line(cells: list[str]) -> str:
 
 
 def write_page() -> None:
-    """Bring the table of the page up to date."""
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    """Bring the table of the page up to date; whole at any moment, as rows may be run side by side."""
+    fresh = PAGE.with_suffix(f".{os.getpid()}")
+    fresh.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    fresh.replace(PAGE)
 
 
 if __name__ == "__main__":
