@@ -7,9 +7,10 @@ import socket
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -30,6 +31,8 @@ from lfk.brokers.kafka_publisher import KafkaPublisher
 from lfk.core.errors import BrokerDenied, BrokerUnreachable, TopicMissing
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 #: How long a broker may take to answer before it counts as out of reach; people wait for this.
 REQUEST_SECONDS = 10.0
@@ -148,13 +151,11 @@ class KafkaBroker:
         created = []
         for name, future in (self._admin.create_topics(missing) if missing else {}).items():
             try:
-                future.result(REQUEST_SECONDS)
+                _answer(future, f"creating {name}")
             except KafkaException as exception:
                 # Somebody else created it in between: what we wanted.
                 if exception.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise mapped(exception.args[0], f"creating {name}") from exception
-            except TimeoutError as exception:
-                raise BrokerUnreachable(f"creating {name}: no answer in {REQUEST_SECONDS:.0f} s") from exception
             else:
                 created.append(name)
         return created
@@ -190,7 +191,7 @@ class KafkaBroker:
             return
         with kafka_border("trimming"):
             for future in self._admin.delete_records(marks, request_timeout=REQUEST_SECONDS).values():
-                future.result(REQUEST_SECONDS)
+                _answer(future, "trimming")
 
     def settles_atomically(self) -> bool:
         if self._transactional:
@@ -255,12 +256,23 @@ class KafkaBroker:
             consumer.close()
 
 
+def _answer(future: Future[_T], doing: str) -> _T:
+    """What an admin request comes to.
+
+    Raises:
+        BrokerUnreachable: nothing in time; the client's own time-out may be the later one.
+        KafkaException: the broker's refusal.
+    """
+    try:
+        return future.result(REQUEST_SECONDS)
+    except FutureTimeout as exception:
+        raise BrokerUnreachable(f"{doing}: no answer in {REQUEST_SECONDS:.0f} s") from exception
+
+
 def _config(future: Future[Mapping[str, Any]]) -> Mapping[str, str]:
     """A topic's configuration; nothing where the credentials may not read it."""
     try:
         with kafka_border("describing topics"):
-            return {name: entry.value for name, entry in future.result(REQUEST_SECONDS).items()}
-    except TimeoutError as exception:
-        raise BrokerUnreachable(f"describing topics: no answer in {REQUEST_SECONDS:.0f} s") from exception
+            return {name: entry.value for name, entry in _answer(future, "describing topics").items()}
     except BrokerDenied:
         return {}
