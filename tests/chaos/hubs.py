@@ -42,6 +42,11 @@ class Hub:
         return self.process.poll() is None
 
     @property
+    def ready(self) -> bool:
+        """It has said so; before that it is a program that starts, and SIGTERM ends it like any other."""
+        return b"hub ready" in self.log.read_bytes()
+
+    @property
     def killed(self) -> bool:
         """It has ended by SIGKILL."""
         return self.process.poll() == -signal.SIGKILL
@@ -124,7 +129,7 @@ class Hubs:
             self.misbehaved.append(f"hub {hub.number} did not end in {_STOP_SECONDS:.0f} s: {hub.log}")
             hub.kill()
             return
-        if code not in _ENDS_WELL and not hub.killed:
+        if code not in _ENDS_WELL and not hub.killed and not (code == -signal.SIGTERM and not hub.ready):
             self.misbehaved.append(f"hub {hub.number} ended with {code} when it was told to: {hub.log}")
 
     def kill_all(self) -> None:
