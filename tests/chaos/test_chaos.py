@@ -122,12 +122,12 @@ def test_nothing_is_lost_repeated_torn_or_stuck(
     if options.full:
         record(row, outcome, seed, options.scale)
     broken = outcome.verdict.broken(outage=row.outage)
-    assert not broken, again(row, seed, place.folder, full=options.full, broken=broken)
+    assert not broken, again(row, seed, place.folder, f" --full --scale {options.scale}" * options.full, broken)
 
 
-def again(row: Row, seed: int, folder: Path, *, full: bool, broken: Mapping[str, Sequence[str]]) -> str:
+def again(row: Row, seed: int, folder: Path, how: str, broken: Mapping[str, Sequence[str]]) -> str:
     """What a failure has to say: what broke, where the logs are, and how to make the run again."""
-    arguments = f"tests/chaos -n0 -k {row.name}-seed-{seed} --seed {seed}{' --full' if full else ''}"
+    arguments = f"tests/chaos -n0 -k {row.name}-seed-{seed} --seed {seed}{how}"
     return "\n".join(
         [
             f"{row.name} with seed {seed} broke promises; the hubs' logs are in {folder}",
