@@ -148,7 +148,7 @@ ROWS = (
         short=Size(
             InTurn((Restart(BROKER), Kill(BROKER), Pause(BROKER, seconds=8.0), resets(BROKER, 300))),
             jobs=60,
-            engine=1.0,
+            engine=0.5,
             limit=300,
         ),
         hubs=2,
@@ -203,7 +203,7 @@ ROWS = (
         short=Size(
             InTurn((Cut(STORE, seconds=8.0), latency(STORE, 300, 200), resets(STORE, 100))),
             jobs=60,
-            engine=1.0,
+            engine=0.5,
             limit=300,
         ),
         hubs=2,
@@ -232,7 +232,7 @@ ROWS = (
     Row(
         "hubs-come-and-go",
         "hubs come and go every 2 s, then a rolling restart",
-        short=Size(InTurn((Storm(6), RollingRestart(1))), jobs=60, engine=1.0, limit=300),
+        short=Size(InTurn((Storm(6), RollingRestart(1))), jobs=60, engine=0.5, limit=300),
         outage=True,
     ),
     Row(
