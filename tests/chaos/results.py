@@ -29,6 +29,7 @@ _COLUMNS = {
     "torn": "torn",
     "stuck": "stuck",
     "dead_healthy": "healthy dead-lettered",
+    "misbehaved": "other",
 }
 
 
