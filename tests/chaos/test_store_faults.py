@@ -20,7 +20,7 @@ import pytest
 from tests.acceptance.command import Lfk
 from tests.acceptance.test_full_disk import heard
 from tests.acceptance.test_pipeline import expect_ok, make_recordings, on_servers
-from tests.chaos.test_kills import announcements, assert_whole
+from tests.chaos.test_stopping import announcements, assert_whole
 from tests.integration.meddler import Asked, Fault, Meddler, Rule, meddler
 from tests.services.s3 import S3Server
 
