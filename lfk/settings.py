@@ -195,6 +195,16 @@ class Settings:
         "JSON_RATIO", 0.3, "part of a chunk message that is audio (JSON)", "chunks", parse=_ratio
     )
 
+    chunk_group: str = _setting("LFK_CHUNKS_GROUP", "lfk-chunks", "consumer group of the gateways", "chunks")
+    chunk_timeout: float = _setting(
+        "LFK_CHUNK_TIMEOUT",
+        900.0,
+        "seconds that the next chunk of an audio may take",
+        "chunks",
+        parse=_seconds,
+        flag="--chunk-timeout",
+    )
+
     # --- getting audio in
     source: str = _setting("SOURCE_FOLDER", "", "folder that sync and up read when none is named", "sync")
     layout: str = _setting(

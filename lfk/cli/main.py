@@ -30,6 +30,7 @@ VERBS: Mapping[str, str] = {
     "doctor": "check configuration, broker, store, models, GPU",
     "sync": "upload what is new in a folder, then send its references",
     "submit": "send references for audio that is in the store already",
+    "chunks": "audio in messages: send files in chunks, or join them in the store",
     "hub": "transcribe what is referenced",
     "models": "weights of models: list, pull, push, adopt, verify",
     "transcripts": "print, download or link what was transcribed",

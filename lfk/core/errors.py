@@ -27,6 +27,8 @@
     ├── MediaError
     │   ├── AudioEmpty, AudioUndecodable, NoAudioTrack
     │   └── AudioTooLong, AudioTooLarge
+    ├── ChunkError               audio in messages that could not be joined
+    │   └── ChunksIncomplete, ChunksTimedOut, ChunksMixed
     ├── EngineError
     │   ├── EngineCrashed, EngineOutOfMemory, EngineTimeout, EngineUnavailable
     │   └── StageFailed
@@ -336,6 +338,32 @@ class AudioTooLarge(MediaError):
 
     code = "audio_too_large"
     hint = "split or compress the recording, or raise LFK_MAX_AUDIO_BYTES"
+
+
+class ChunkError(LfkError):
+    """Audio that came in messages and could not be joined."""
+
+    code = "chunk_error"
+    hint = "send the file again with `lfk chunks send`, or upload it with `lfk sync`"
+
+
+class ChunksIncomplete(ChunkError):
+    """The last chunk came, but not all that belong before it."""
+
+    code = "chunks_incomplete"
+
+
+class ChunksTimedOut(ChunkError):
+    """The rest of an audio did not come within LFK_CHUNK_TIMEOUT."""
+
+    code = "chunks_timed_out"
+    hint = "send the file again; where senders pause for longer, raise LFK_CHUNK_TIMEOUT"
+
+
+class ChunksMixed(ChunkError):
+    """Chunks of one name that are not of one audio."""
+
+    code = "chunks_mixed"
 
 
 class EngineError(LfkError):
