@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from itertools import pairwise
 from typing import Any
 
 from lfk.core.errors import ChunksIncomplete, ChunksMixed
@@ -83,6 +84,8 @@ class Piece:
     digest: bytes
     #: Frames that the chunk's own params declare; None if they do not.
     declared: int | None = None
+    #: When its record was made, milliseconds since the epoch: a producer's retry keeps it.
+    made: int = 0
 
 
 class Assembly:
@@ -126,8 +129,10 @@ class Assembly:
         gaps = [str(number) for number in range(most) if number not in self._pieces]
         return ", ".join(gaps[:_SHOWN]) + (f" and {len(gaps) - _SHOWN} more" if len(gaps) > _SHOWN else "")
 
-    def take(self, chunk: AudioChunk) -> bool:
+    def take(self, chunk: AudioChunk, made: int) -> bool:
         """Take one chunk in; whether the spool has to append its frames (it has not come before).
+
+        ``made`` is the time of its record.
 
         Raises:
             MalformedMessage: its params are not readable.
@@ -141,7 +146,7 @@ class Assembly:
                 raise ChunksMixed(f"the audio comes in more than {MOST_CHUNKS} chunks", hint="send larger chunks")
             number = chunk.chunk_index if self._numbered and chunk.chunk_index is not None else len(self._pieces)
             declared = pcm.frames if pcm is not None else None
-            self._pieces[number] = Piece(self._end, len(chunk.frames), digest, declared)
+            self._pieces[number] = Piece(self._end, len(chunk.frames), digest, declared, made)
             self._end += len(chunk.frames)
         self._final = self._final or chunk.final
         return new
@@ -193,38 +198,43 @@ def _proved(pieces: Sequence[Piece], pcm: Pcm) -> list[Piece]:
     """Unnumbered pieces that are the audio: all of them, or what is left without those that were sent twice."""
     total = sum(piece.length for piece in pieces)
     declared = {piece.declared for piece in pieces}
-    if None in declared or total == sum(piece.declared or 0 for piece in pieces) * pcm.frame_bytes:
+    if None in declared or all(piece.length == (piece.declared or 0) * pcm.frame_bytes for piece in pieces):
         # Nothing is known of the whole, or each chunk tells its own length.
         return list(pieces)
     if len(declared) != 1:
         raise ChunksMixed("the chunks declare different lengths of the audio", hint=_AGAIN)
     whole = (pieces[0].declared or 0) * pcm.frame_bytes
+    if total == whole:
+        return list(pieces)
     if total < whole:
         raise ChunksIncomplete(f"{total} bytes of samples came of {whole} that params declare", hint=_AGAIN)
-    for candidate in (list(pieces), _without_repeated(pieces), _without_restarts(pieces, whole)):
-        if sum(piece.length for piece in candidate) == whole:
-            return candidate
+    found = [kept for kept in (_once(pieces), _last_run(pieces, whole)) if sum(p.length for p in kept) == whole]
+    if found and all([p.digest for p in kept] == [p.digest for p in found[0]] for kept in found):
+        return found[0]
     raise ChunksMixed(
         f"{total} bytes of samples came where params declare {whole}: chunks of several files of this name", hint=_AGAIN
     )
 
 
-def _without_repeated(pieces: Sequence[Piece]) -> list[Piece]:
-    """Without chunks that repeat the one before them, as a producer's retry does."""
+def _once(pieces: Sequence[Piece]) -> list[Piece]:
+    """Without the chunks that a producer's retry repeats: of the content and time of the one before them."""
     kept: list[Piece] = []
     for piece in pieces:
-        if not kept or piece.digest != kept[-1].digest:
+        if not kept or (piece.digest, piece.made) != (kept[-1].digest, kept[-1].made):
             kept.append(piece)
     return kept
 
 
-def _without_restarts(pieces: Sequence[Piece], whole: int) -> list[Piece]:
+def _last_run(pieces: Sequence[Piece], whole: int) -> list[Piece]:
     """The last run of a producer that was started again; what goes before it has to be beginnings of the same."""
     left, begin = whole, len(pieces)
     while begin and left > 0:
         begin -= 1
         left -= pieces[begin].length
     kept = list(pieces[begin:])
+    if any(one.digest == other.digest for one, other in pairwise(kept)):
+        # Where chunks equal each other, as those of silence do, it could be anything.
+        return []
     at = 0
     for piece in pieces[:begin]:
         if at < len(kept) and piece.digest == kept[at].digest:
@@ -233,4 +243,4 @@ def _without_restarts(pieces: Sequence[Piece], whole: int) -> list[Piece]:
             at = 1
         else:
             return []
-    return kept if left == 0 else []
+    return kept

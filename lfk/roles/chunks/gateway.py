@@ -229,7 +229,7 @@ class Gateway:
         audio.last = _fingerprint(chunk, record)
         if audio.failure is None:
             try:
-                self._add(audio, chunk)
+                self._add(audio, chunk, record.timestamp)
             except LfkError as error:
                 if error.kind is Kind.FATAL:
                     raise
@@ -244,7 +244,7 @@ class Gateway:
         ended = owned.ended.get(key_of(chunk))
         return ended is not None and (chunk.numbered or ended == _fingerprint(chunk, record))
 
-    def _add(self, audio: Audio, chunk: AudioChunk) -> None:
+    def _add(self, audio: Audio, chunk: AudioChunk, made: int) -> None:
         """Take a chunk's bytes in.
 
         Raises:
@@ -257,7 +257,7 @@ class Gateway:
         size = max(audio.assembly.received + len(chunk.frames), audio.size or 0)
         if size > self._plan.max_audio_bytes:
             raise AudioTooLarge(f"it has {size} bytes or more; the limit is {self._plan.max_audio_bytes}")
-        if audio.assembly.take(chunk):
+        if audio.assembly.take(chunk, made):
             if audio.file is None:
                 audio.file = self._spool.open(pcm=audio.assembly.pcm is not None)
             self._spool.append(audio.file, chunk.frames)
