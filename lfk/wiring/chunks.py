@@ -127,5 +127,7 @@ def _broker(settings: Settings) -> Broker:
             hint="set BOOTSTRAP_SERVERS, or use `lfk sync`, which sends references only",
         )
     largest = max(settings.max_message_size + _RECORD_OVERHEAD, _DEFAULT_MESSAGE_BYTES)
-    config = {"message.max.bytes": largest, **kafka_config(settings)}
+    # The topic's limit is one of whole batches, so no batch may be larger than a message.
+    batch = min(settings.max_message_size, _DEFAULT_MESSAGE_BYTES)
+    config = {"message.max.bytes": largest, "batch.size": batch, **kafka_config(settings)}
     return KafkaBroker(config, transactional=settings.transactions != "off")

@@ -38,6 +38,8 @@ from lfk.stores.local_file import SourceFile
 
 SOURCE = "lfk/chunks"
 
+#: What Kafka itself adds to a record and its batch, at most.
+_FRAMING_BYTES = 256
 #: How long one wait for confirmations lasts, after which it is looked whether to stop.
 _TICK_SECONDS = 0.2
 
@@ -158,20 +160,7 @@ class ChunkSender:
         for chunk in chunks:
             if self._stopped():
                 return None
-            value = self._codec.encode_chunk(chunk)
-            if len(value) > self._plan.message:
-                raise MessageTooLarge(
-                    f"a chunk makes a message of {len(value)} bytes, over MAX_MESSAGE_SIZE ({self._plan.message})",
-                    hint="lower JSON_RATIO, or raise MAX_MESSAGE_SIZE on sender, topic and broker",
-                )
-            headers = event_headers(
-                event=f"{chunk.upload_id}-{chunk.chunk_index}",
-                type_=CHUNK_TYPE,
-                source=SOURCE,
-                timestamp=chunk.timestamp or 0,
-            )
-            record = Record(self._plan.topic, chunk.path_to_audio.encode("utf-8"), value, headers)
-            publisher.send(record, answers.put)
+            publisher.send(self._record(chunk), answers.put)
             waiting += 1
             count += 1
             size = chunk.size or 0
@@ -185,6 +174,23 @@ class ChunkSender:
                 if self._stopped():
                     return None
         return Sent(str(path), chunk.path_to_audio, size, count)
+
+    def _record(self, chunk: AudioChunk) -> Record:
+        """A chunk as a record, which keeps to one partition with all others of its path.
+
+        Raises:
+            MessageTooLarge: it is larger than the topic takes.
+        """
+        key, value = chunk.path_to_audio.encode("utf-8"), self._codec.encode_chunk(chunk)
+        event = f"{chunk.upload_id}-{chunk.chunk_index}"
+        headers = event_headers(event=event, type_=CHUNK_TYPE, source=SOURCE, timestamp=chunk.timestamp or 0)
+        size = len(key) + len(value) + sum(len(name) + len(text) for name, text in headers.items()) + _FRAMING_BYTES
+        if size > self._plan.message:
+            raise MessageTooLarge(
+                f"a chunk makes a message of {size} bytes, over MAX_MESSAGE_SIZE ({self._plan.message})",
+                hint="lower JSON_RATIO, or raise MAX_MESSAGE_SIZE for sender, topic and broker",
+            )
+        return Record(self._plan.topic, key, value, headers)
 
     def _describe(self, path: Path) -> AudioChunk:
         """What all chunks of a file have in common.
