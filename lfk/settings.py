@@ -6,6 +6,7 @@ them up here: a setting is one entry, and the flags, ``.env.example`` and the re
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -33,6 +34,11 @@ def _bytes(text: str) -> int:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _command(text: str) -> tuple[str, ...]:
+    """A program and its arguments, with quotes as in a shell and nothing else of one."""
+    return tuple(shlex.split(text))
 
 
 def _pairs(text: str) -> Mapping[str, str]:
@@ -381,10 +387,39 @@ class Settings:
     link_seconds: int = _setting(
         "LFK_LINK_SECONDS", 3600, "how long links work", "transcripts", parse=_count, flag="--link-seconds"
     )
+    filter: tuple[str, ...] = _setting(
+        "LFK_FILTER",
+        (),
+        "only announcements with status=, approach=, model=, language=, path=PATTERN, batch=",
+        "transcripts",
+        parse=_words,
+        flag="--filter",
+        metavar="NAME=VALUE",
+    )
+    command: tuple[str, ...] = _setting(
+        "LFK_EXEC", (), "program and arguments to run for each transcript, see --exec", "transcripts", parse=_command
+    )
+    command_timeout: float = _setting(
+        "LFK_EXEC_TIMEOUT",
+        600.0,
+        "seconds that the command may take for one transcript",
+        "transcripts",
+        parse=_seconds,
+        flag="--exec-timeout",
+    )
+    command_attempts: int = _setting(
+        "LFK_EXEC_ATTEMPTS",
+        3,
+        "how often a command that fails is run in all",
+        "transcripts",
+        parse=_count,
+        flag="--exec-attempts",
+    )
     transcripts_group: str = _setting(
         "LFK_TRANSCRIPTS_GROUP",
         "",
-        "consumer group of `transcripts --follow --out`; empty means one per machine and folder",
+        "consumer group of `transcripts --follow` with --out or --exec; empty means one per machine and folder or "
+        "command",
         "transcripts",
     )
 
@@ -437,6 +472,8 @@ def value_text(spec: Spec, value: Any) -> str:
         return str(value).lower()
     if isinstance(value, Mapping):
         return ",".join(f"{name}={text}" for name, text in value.items())
+    if spec.parse is _command:
+        return shlex.join(value)
     if isinstance(value, tuple):
         return ",".join(value)
     if spec.parse is _bytes and value:

@@ -33,6 +33,7 @@
     │   ├── EngineCrashed, EngineOutOfMemory, EngineTimeout, EngineUnavailable
     │   └── StageFailed
     ├── ModelMissing, ModelInvalid
+    ├── CommandFailed            a command of the user's own, run for a transcript
     ├── FileUnreadable           a file of this machine that cannot be read
     ├── ScratchFull              this machine's disk, not the audio
     └── AttemptsExhausted        a reference whose attempts died with the hub itself
@@ -421,6 +422,13 @@ class ModelInvalid(LfkError):
 
     code = "model_invalid"
     hint = "delete them and run `lfk models pull NAME`; `lfk models verify` checks all"
+
+
+class CommandFailed(LfkError):
+    """A command of the user's own (``--exec``) that did not succeed."""
+
+    code = "command_failed"
+    hint = "run the command by hand; its announcement will not come again by itself"
 
 
 class FileUnreadable(LfkError):
