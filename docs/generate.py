@@ -34,6 +34,7 @@ GROUPS = {
     "engine": "The speech engine",
     "demo": "The demo",
     "transcripts": "Reading transcripts",
+    "cleanup": "Cleaning up",
     "output": "Everywhere",
 }
 

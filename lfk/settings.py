@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -70,6 +71,13 @@ def _seconds(text: str) -> float:
     if not 0 <= value < float("inf"):
         raise ValueError("expected seconds")
     return value
+
+
+def _age(text: str) -> float:
+    """``3600``, ``90m``, ``12h``, ``30d``, ``2w``: in seconds."""
+    digits = text.strip().lower()
+    unit = digits[-1:] if digits[-1:] in _AGES else "s"
+    return _seconds(digits.removesuffix(unit)) * _AGES[unit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +429,25 @@ class Settings:
         "consumer group of `transcripts --follow` with --out or --exec; empty means one per machine and folder or "
         "command",
         "transcripts",
+    )
+
+    # --- cleanup
+    cleanup_older_than: float = _setting(
+        "LFK_CLEANUP_OLDER_THAN",
+        7 * 86400.0,
+        "least age of what cleanup deletes: seconds, or such as 12h, 30d, 2w",
+        "cleanup",
+        parse=_age,
+        flag="--older-than",
+        metavar="AGE",
+    )
+    cleanup_yes: bool = _setting(
+        "LFK_CLEANUP_YES",
+        False,
+        "delete; without it cleanup only says what it would",
+        "cleanup",
+        parse=_flag,
+        flag="--yes",
     )
 
     # --- demo
