@@ -35,6 +35,7 @@ GROUPS = {
     "demo": "The demo",
     "transcripts": "Reading transcripts",
     "cleanup": "Cleaning up",
+    "report": "The report",
     "output": "Everywhere",
 }
 

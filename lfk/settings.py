@@ -73,6 +73,13 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _price(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError("expected a price that is not negative")
+    return value
+
+
 def _age(text: str) -> float:
     """``3600``, ``90m``, ``12h``, ``30d``, ``2w``: in seconds."""
     digits = text.strip().lower()
@@ -448,6 +455,33 @@ class Settings:
         "cleanup",
         parse=_flag,
         flag="--yes",
+    )
+
+    # --- report
+    report_style: str = _setting(
+        "LFK_REPORT_STYLE",
+        "markdown",
+        "how the report is written",
+        "report",
+        flag="--style",
+        choices=("markdown", "csv"),
+    )
+    price_hour: float = _setting(
+        "LFK_PRICE_HOUR",
+        0.0,
+        "what one engine costs an hour; 0 leaves cost out",
+        "report",
+        parse=_price,
+        flag="--price",
+    )
+    currency: str = _setting("LFK_CURRENCY", "", "what the price is in, any text", "report", flag="--currency")
+    image_bytes: int = _setting(
+        "LFK_IMAGE_BYTES",
+        0,
+        "size of the container image, where it is known",
+        "report",
+        parse=_bytes,
+        flag="--image-bytes",
     )
 
     # --- demo

@@ -34,6 +34,7 @@ VERBS: Mapping[str, str] = {
     "hub": "transcribe what is referenced",
     "models": "weights of models: list, pull, push, adopt, verify",
     "transcripts": "print, download or link what was transcribed",
+    "report": "cost and speed by approach and model",
     "cleanup": "delete recordings whose transcript is verified",
     "status": "what waits, what each hub is at, what has failed",
 }
