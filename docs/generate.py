@@ -36,6 +36,7 @@ GROUPS = {
     "transcripts": "Reading transcripts",
     "cleanup": "Cleaning up",
     "report": "The report",
+    "dlq": "Dead letters",
     "output": "Everywhere",
 }
 

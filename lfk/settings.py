@@ -180,6 +180,13 @@ class Settings:
     topic_retry: str = _setting("LFK_TOPIC_RETRY", "lfk.audio.retry", "topic of references to be tried again", "broker")
     topic_dlq: str = _setting("LFK_TOPIC_DLQ", "lfk.audio.dlq", "topic of dead letters", "broker")
     group: str = _setting("LFK_GROUP", "lfk-hub", "consumer group of the hubs", "broker")
+    instance: str = _setting(
+        "LFK_INSTANCE",
+        "",
+        "static name of this hub in its group, one of its own each; a restart within the session time-out then "
+        "moves no partitions",
+        "broker",
+    )
     partitions: int = _setting(
         "LFK_PARTITIONS",
         12,
@@ -316,6 +323,24 @@ class Settings:
     backoff_factor: float = _setting(
         "LFK_BACKOFF_FACTOR", 2.0, "how much longer each further wait is", "hub", parse=_seconds
     )
+    breaker: int = _setting(
+        "LFK_BREAKER",
+        5,
+        "audios in a row that the engines may fail before the hub tries its engines itself, and takes no work while "
+        "they fail; 0 means never",
+        "hub",
+        parse=_count,
+    )
+    health: str = _setting(
+        "LFK_HEALTH", "", "host:port that answers /healthz and /readyz; empty means none", "hub", flag="--health"
+    )
+    trim_interval: float = _setting(
+        "LFK_TRIM_INTERVAL",
+        300.0,
+        "seconds between removals of answered references from their topics; 0 means never",
+        "hub",
+        parse=_seconds,
+    )
     settle_interval: float = _setting(
         "LFK_COMMIT_INTERVAL", 0.2, "seconds over which finished jobs share a transaction", "hub", parse=_seconds
     )
@@ -393,7 +418,7 @@ class Settings:
     )
     follow: bool = _setting("LFK_FOLLOW", False, "go on with what comes", "transcripts", parse=_flag, flag="--follow")
     start_from: str = _setting(
-        "LFK_FROM", "", "beginning, end, or a time such as 2026-01-31T08:00", "transcripts", flag="--from"
+        "LFK_FROM", "", "beginning, end, a time such as 2026-01-31T08:00, or 24h (ago)", "transcripts", flag="--from"
     )
     format: tuple[str, ...] = _setting(
         "LFK_FORMAT", (), "formats to print or download", "transcripts", parse=_words, flag="--format"
@@ -482,6 +507,33 @@ class Settings:
         "report",
         parse=_bytes,
         flag="--image-bytes",
+    )
+
+    # --- dead letters
+    dlq_causes: tuple[str, ...] = _setting(
+        "LFK_DLQ_CAUSE",
+        (),
+        "failures with these error codes",
+        "dlq",
+        parse=_words,
+        flag="--cause",
+        metavar="CODE",
+    )
+    dlq_key: str = _setting(
+        "LFK_DLQ_KEY",
+        "",
+        "failures of this audio or, with a / at its end, of all below this prefix",
+        "dlq",
+        flag="--key",
+        metavar="LOCATION",
+    )
+    since: str = _setting(
+        "LFK_SINCE", "", "from then on: a time such as 2026-01-31T08:00, or 24h (ago)", "dlq", flag="--since"
+    )
+    until: str = _setting("LFK_UNTIL", "", "before then; written as --since", "dlq", flag="--until")
+    limit: int = _setting("LFK_LIMIT", 0, "at most that many; 0 means all", "dlq", parse=_count, flag="--limit")
+    dlq_bulk: bool = _setting(
+        "LFK_DLQ_BULK", False, "retry behind fresh uploads, on the bulk topic", "dlq", parse=_flag, flag="--bulk"
     )
 
     # --- demo

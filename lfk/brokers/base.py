@@ -89,6 +89,10 @@ class GroupListener(Protocol):
     def revoked(self, partitions: Sequence[Partition], *, lost: bool) -> None:
         """Partitions go (or, ``lost``, are gone): nothing may be settled for them after this returns."""
 
+    def missed(self, partition: Partition, first: int) -> None:
+        """Records below ``first`` have gone that the group may not have read: dropped by age, or the topic was made
+        anew. Told after the partition was assigned; reading goes on at ``first``."""
+
 
 class Member(Protocol):
     """A member of a consumer group that settles its own progress. One thread owns it."""
@@ -115,6 +119,12 @@ class Member(Protocol):
 
     def committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Progress | None]:
         """What the group has committed now."""
+
+    def leave(self) -> None:
+        """Give every partition to the rest of the group until :meth:`join`; the listener is told in a later poll."""
+
+    def join(self) -> None:
+        """Undo :meth:`leave`."""
 
     def close(self) -> None:
         """Leave the group; partitions are revoked first."""
@@ -163,6 +173,13 @@ class Broker(Protocol):
 
     def standing(self, group: str, topic: str) -> Mapping[Partition, Standing]:
         """How far a group has come in each partition of a topic."""
+
+    def trim(self, done: Mapping[Partition, int]) -> None:
+        """Remove the records below these offsets, which nobody needs any more; a broker that cannot does nothing.
+
+        Raises:
+            BrokerDenied: the credentials may not delete records.
+        """
 
     def settles_atomically(self) -> bool:
         """Whether announcements and progress go in together here, proved by starting transactions.

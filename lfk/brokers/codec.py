@@ -118,7 +118,10 @@ def _decode(value: bytes | None, schema: str, limit: int = MAX_MESSAGE_BYTES) ->
     if len(value) >= limit:
         _refuse_large(value, limit)
     try:
-        data = json.loads(value, object_pairs_hook=_unique, parse_constant=_no_constant)
+        # Given bytes, json would take UTF-16 as well, and halves of characters in what is no UTF-8.
+        data = json.loads(value.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        if b"\\u" in value:
+            _require_text(data)
     except MalformedMessage:
         raise
     except RecursionError as error:
@@ -132,6 +135,14 @@ def _decode(value: bytes | None, schema: str, limit: int = MAX_MESSAGE_BYTES) ->
     except RecursionError as error:
         raise MalformedMessage("the message is nested too deeply") from error
     return data
+
+
+def _require_text(data: object) -> None:
+    """Refuse what JSON's escapes can say and no text holds: nothing that repeats it could be sent or stored."""
+    try:
+        json.dumps(data, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise MalformedMessage("the message holds half a character (a lone surrogate)") from error
 
 
 def _refuse_large(value: bytes, limit: int) -> NoReturn:

@@ -94,6 +94,9 @@ class EmbeddedBroker(KafkaBroker):
         # It tells no configuration, and the first look at a topic only makes it.
         return {name: TopicState(len(self._numbers(name))) for name in topics}
 
+    def trim(self, done: Mapping[Partition, int]) -> None:
+        """The mock deletes no records; it drops the oldest by itself."""
+
     def _numbers(self, topic: str) -> list[int]:
         self.partitions(topic)
         return super()._numbers(topic)

@@ -71,9 +71,11 @@ _TRANSACTION_TIMEOUT_MS = 10000
 class KafkaBroker:
     """See :class:`lfk.brokers.base.Broker`. ``config`` holds librdkafka's own names, ``bootstrap.servers`` included."""
 
-    def __init__(self, config: Mapping[str, Any], *, transactional: bool = True) -> None:
+    def __init__(self, config: Mapping[str, Any], *, transactional: bool = True, instance: str = "") -> None:
+        """``instance``: static name of a group's member, which keeps its partitions over a restart; may be empty."""
         self._config = {**_COMMON, "logger": kafka_log.log, **config}
         self._transactional = transactional
+        self._instance = instance
         self.address = str(config["bootstrap.servers"])
 
     def publisher(self) -> KafkaPublisher:
@@ -81,7 +83,10 @@ class KafkaBroker:
 
     def member(self, group: str, topics: Sequence[str], listener: GroupListener) -> KafkaMember:
         producer = self._transactional_config(group) if self._transactional else self._config_for(_PRODUCER)
-        consumer = {**self._config_for(_CONSUMER), "group.id": group}
+        # Where a partition does not begin where it is to be read, the member has to know: records are missing.
+        consumer = {**self._config_for(_CONSUMER), "group.id": group, "auto.offset.reset": "error"}
+        if self._instance:
+            consumer["group.instance.id"] = self._instance
         return KafkaMember(consumer, producer, topics, listener, transactional=self._transactional)
 
     def snapshot(self, topic: str, since: int | None = None) -> Iterator[Delivered]:
@@ -177,6 +182,14 @@ class KafkaBroker:
                 found[Partition(topic, tp.partition)] = Standing(progress, first, end)
         return found
 
+    def trim(self, done: Mapping[Partition, int]) -> None:
+        marks = [TopicPartition(p.topic, p.number, offset) for p, offset in done.items()]
+        if not marks:
+            return
+        with kafka_border("trimming"):
+            for future in self._admin.delete_records(marks, request_timeout=REQUEST_SECONDS).values():
+                future.result(REQUEST_SECONDS)
+
     def settles_atomically(self) -> bool:
         if self._transactional:
             start_transactions(self._transactional_config("lfk-check"))
@@ -203,7 +216,8 @@ class KafkaBroker:
     def _transactional_config(self, group: str) -> dict[str, Any]:
         return {
             **self._config_for(_PRODUCER),
-            "transactional.id": f"{group}-{socket.gethostname()}-{uuid.uuid4().hex[:12]}",
+            # Under a static name the next process of this hub fences off what the last one left unfinished.
+            "transactional.id": f"{group}-{self._instance or f'{socket.gethostname()}-{uuid.uuid4().hex[:12]}'}",
             "transaction.timeout.ms": _TRANSACTION_TIMEOUT_MS,
             # A transactional producer's own time-out must cover its records' time-out.
             "message.timeout.ms": _TRANSACTION_TIMEOUT_MS,

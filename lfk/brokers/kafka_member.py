@@ -27,7 +27,7 @@ from confluent_kafka import (
 
 from lfk.brokers.base import Delivered, GroupListener, Partition, Progress, Record
 from lfk.brokers.kafka_errors import kafka_border, mapped
-from lfk.core.errors import BrokerUnreachable, LfkError, SettlementLost, SettlementRefused
+from lfk.core.errors import BrokerUnreachable, InstanceTaken, LfkError, SettlementLost, SettlementRefused
 
 log = logging.getLogger(__name__)
 
@@ -61,27 +61,41 @@ class KafkaMember:
         self._producer_config = dict(producer_config)
         self._sent: dict[int, Record] = {}
         self._listener = listener
+        self._topics = list(topics)
         #: Partitions that the listener knows of.
         self._known: set[Partition] = set()
+        #: Where each is read next.
+        self._next: dict[Partition, int] = {}
+        #: Partitions that do not hold what is to be read next.
+        self._astray: set[Partition] = set()
         self._closing = False
+        self._instance = consumer_config.get("group.instance.id")
         # Started now: the first one takes a second, which no announcement should wait for.
         self._producer: Producer | None = start_transactions(self._producer_config) if transactional else None
         with kafka_border("joining the group"):
             self._consumer = Consumer(dict(consumer_config))
-            self._consumer.subscribe(
-                list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-            )
+        self.join()
 
     def poll(self, timeout: float) -> Delivered | None:
+        for partition in tuple(self._astray):
+            self._find_again(partition)
         with kafka_border("reading from the broker"):
             message = self._consumer.poll(timeout)
         if message is None:
             return None
         error = message.error()
         if error is None:
-            return delivered(message)
+            record = delivered(message)
+            self._next[record.partition] = record.offset + 1
+            return record
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            self._astray.add(Partition(message.topic() or "", message.partition() or 0))
+            return None
+        if error.code() == KafkaError._FATAL and self._instance:
+            # librdkafka does not say which fatal error it is; a static member of this protocol has only this one.
+            raise InstanceTaken(f"another member of the group is called {self._instance}")
         ours = mapped(error, "reading from the broker")
-        if isinstance(ours, BrokerUnreachable) or error.code() == KafkaError._AUTO_OFFSET_RESET:
+        if isinstance(ours, BrokerUnreachable):
             # librdkafka goes on trying by itself; an outage costs nothing but time.
             log.warning("%s", ours)
             return None
@@ -117,6 +131,16 @@ class KafkaMember:
             self._commit(offsets)
             self._sent = {}
 
+    def leave(self) -> None:
+        with kafka_border("leaving the group"):
+            self._consumer.unsubscribe()
+
+    def join(self) -> None:
+        with kafka_border("joining the group"):
+            self._consumer.subscribe(
+                self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            )
+
     def close(self) -> None:
         self._closing = True
         with kafka_border("leaving the group"):
@@ -131,8 +155,10 @@ class KafkaMember:
             return
         starts = self._listener.assigned(self._standing([Partition(tp.topic, tp.partition) for tp in added]))
         for tp in added:
-            start = starts.get(Partition(tp.topic, tp.partition))
+            partition = Partition(tp.topic, tp.partition)
+            start = starts.get(partition)
             tp.offset = OFFSET_BEGINNING if start is None else start
+            self._next[partition] = start or 0
         consumer.incremental_assign(added)
         self._known.update(Partition(tp.topic, tp.partition) for tp in added)
 
@@ -162,7 +188,31 @@ class KafkaMember:
         if known:
             self._listener.revoked(known, lost=lost)
             self._known.difference_update(known)
+            self._astray.difference_update(known)
         consumer.incremental_unassign(gone)
+
+    def _find_again(self, partition: Partition) -> None:
+        """Go on at the first record that there is, and tell of those that are not."""
+        if partition not in self._known:
+            self._astray.discard(partition)
+            return
+        place = TopicPartition(partition.topic, partition.number)
+        try:
+            with kafka_border(f"looking for the beginning of {partition.topic}/{partition.number}"):
+                place.offset, end = self._consumer.get_watermark_offsets(place, timeout=_LOOK_SECONDS)
+                # A seek is refused where fetching has stopped for want of a place.
+                self._consumer.incremental_unassign([place])
+                self._consumer.incremental_assign([place])
+        except BrokerUnreachable as error:
+            log.warning("%s", error)
+            return
+        self._astray.discard(partition)
+        if self._next[partition] > end:
+            # The topic was made anew, so what was known of its offsets is true of others.
+            self._listener.revoked([partition], lost=True)
+            self._listener.assigned({partition: None})
+        self._next[partition] = place.offset
+        self._listener.missed(partition, place.offset)
 
     def _owned(self, partitions: Sequence[Partition]) -> list[TopicPartition]:
         owned = {(tp.topic, tp.partition) for tp in self._consumer.assignment()}

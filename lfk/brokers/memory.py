@@ -27,10 +27,9 @@ from lfk.brokers.base import (
     TopicPlan,
     TopicState,
 )
-from lfk.core.errors import BrokerUnreachable, LfkError, MessageTooLarge, SettlementLost, TopicMissing
+from lfk.brokers.memory_parts import MemoryMember, MemoryPublisher, check_size
+from lfk.core.errors import BrokerUnreachable, LfkError, SettlementLost, TopicMissing
 
-#: As Kafka's own default for `message.max.bytes`.
-MAX_RECORD_BYTES = 1048588
 #: How long a follower waits before it yields None.
 _FOLLOW_SECONDS = 0.05
 
@@ -43,6 +42,7 @@ class _Log:
     """One partition: what was written to it, and the offset of what comes next."""
 
     records: list[Delivered] = field(default_factory=list)
+    first: int = 0
     end: int = 0
 
     def at(self, offset: int) -> int:
@@ -94,6 +94,11 @@ class MemoryBroker:
         with self._changed:
             member._evicted = True
             self._leave(member)
+
+    def remake(self, topic: str) -> None:
+        """Delete a topic and create it again, with nothing in it."""
+        with self._changed:
+            self._logs[topic] = [_Log() for _ in self._logs[topic]]
 
     # --- as declared
 
@@ -167,9 +172,17 @@ class MemoryBroker:
         with self._changed:
             committed = self._groups[group].committed if group in self._groups else {}
             return {
-                Partition(topic, number): Standing(committed.get(Partition(topic, number)), 0, log.end)
+                Partition(topic, number): Standing(committed.get(Partition(topic, number)), log.first, log.end)
                 for number, log in enumerate(self._logs.get(topic, ()))
             }
+
+    def trim(self, done: Mapping[Partition, int]) -> None:
+        self._require_reachable("trimming")
+        with self._changed:
+            for partition, offset in done.items():
+                log = self._log(partition)
+                del log.records[: log.at(offset)]
+                log.first = max(log.first, min(offset, log.end))
 
     def settles_atomically(self) -> bool:
         self._require_reachable("starting transactions")
@@ -269,7 +282,7 @@ class MemoryBroker:
     def _settle(self, member: MemoryMember, outgoing: Sequence[Record], progress: Mapping[Partition, Progress]) -> None:
         self._require_reachable("settling")
         for record in outgoing:
-            _check_size(record)
+            check_size(record)
         with self._changed:
             fault, self._fault = self._fault, None
             error, reached = fault or (None, "everything")
@@ -281,123 +294,3 @@ class MemoryBroker:
                 self._groups[member.group].committed.update(progress)
             if error is not None:
                 raise error
-
-
-class MemoryPublisher:
-    """See :class:`lfk.brokers.base.Publisher`. Confirms at once."""
-
-    def __init__(self, broker: MemoryBroker) -> None:
-        self._broker = broker
-
-    def send(self, record: Record, confirmed: Callable[[Exception | None], None]) -> None:
-        _check_size(record)
-        try:
-            self._broker._require_reachable(f"sending to {record.topic}")
-        except BrokerUnreachable as error:
-            confirmed(error)
-            return
-        with self._broker._changed:
-            self._broker._append([record])
-        confirmed(None)
-
-    def flush(self, timeout: float) -> int:  # noqa: ARG002 - nothing is ever on its way
-        return 0
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-class MemoryMember:
-    """See :class:`lfk.brokers.base.Member`."""
-
-    def __init__(
-        self, broker: MemoryBroker, group: str, topics: Sequence[str], listener: GroupListener, *, transactional: bool
-    ) -> None:
-        self.transactional = transactional
-        self.group = group
-        self.topics = tuple(topics)
-        self._broker = broker
-        self._listener = listener
-        self._places: dict[Partition, int] = {}
-        self._paused: set[Partition] = set()
-        self._evicted = False
-
-    def poll(self, timeout: float) -> Delivered | None:
-        deadline = time.monotonic() + timeout
-        while True:
-            self._live()
-            with self._broker._changed:
-                record = self._next() if self._broker.reachable else None
-                left = deadline - time.monotonic()
-                if record is not None or left <= 0:
-                    return record
-                self._broker._changed.wait(left)
-
-    def pause(self, partitions: Sequence[Partition]) -> None:
-        self._paused |= set(partitions) & set(self._places)
-
-    def resume(self, partitions: Sequence[Partition]) -> None:
-        self._paused -= set(partitions)
-
-    def settle(self, outgoing: Sequence[Record], progress: Mapping[Partition, Progress]) -> None:
-        self._broker._settle(self, outgoing, progress)
-
-    def committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Progress | None]:
-        self._broker._require_reachable("reading the group's progress")
-        with self._broker._changed:
-            committed = self._broker._groups[self.group].committed
-            return {partition: committed.get(partition) for partition in partitions}
-
-    def close(self) -> None:
-        if self._places and not self._evicted:
-            self._let_go(sorted(self._places), lost=False)
-        with self._broker._changed:
-            self._broker._leave(self)
-
-    def _live(self) -> None:
-        """Group life: let go of what is to go, take what is free, tell the listener of both."""
-        if self._evicted:
-            self._let_go(sorted(self._places), lost=True)
-            self._evicted = False
-            self._broker._join(self)
-        with self._broker._changed:
-            group = self._broker._groups[self.group]
-            going = sorted(p for p in self._places if group.targets.get(p) is not self)
-        if going:
-            self._let_go(going, lost=False)
-        with self._broker._changed:
-            coming = sorted(p for p, to in group.targets.items() if to is self and p not in group.owners)
-            group.owners.update(dict.fromkeys(coming, self))
-        if coming:
-            starts = self._listener.assigned(self.committed(coming))
-            self._places |= {partition: starts.get(partition) or 0 for partition in coming}
-
-    def _let_go(self, partitions: Sequence[Partition], *, lost: bool) -> None:
-        if partitions:
-            self._listener.revoked(partitions, lost=lost)
-        with self._broker._changed:
-            owners = self._broker._groups[self.group].owners
-            for partition in partitions:
-                del self._places[partition]
-                self._paused.discard(partition)
-                if owners.get(partition) is self:
-                    del owners[partition]
-            self._broker._changed.notify_all()
-
-    def _next(self) -> Delivered | None:
-        # The partition that was served last comes last, so that none starves another.
-        for partition in [p for p in self._places if p not in self._paused]:
-            log = self._broker._log(partition)
-            index = log.at(self._places[partition])
-            if index < len(log.records):
-                record = log.records[index]
-                del self._places[partition]
-                self._places[partition] = record.offset + 1
-                return record
-        return None
-
-
-def _check_size(record: Record) -> None:
-    size = len(record.key or b"") + len(record.value or b"")
-    if size > MAX_RECORD_BYTES:
-        raise MessageTooLarge(f"the record has {size} bytes; the broker takes {MAX_RECORD_BYTES}")

@@ -46,7 +46,7 @@ class Console:
     def result(self, kind: str, fields: Mapping[str, Any], text: str) -> None:
         """One result: ``{"event": kind, …fields}`` for machines, ``text`` for people (also when quiet)."""
         if self.as_json:
-            line = json.dumps({"event": kind, **fields}, ensure_ascii=False, default=str)
+            line = _json_line({"event": kind, **fields})
         else:
             line = "\n".join(printable(part, 10_000) for part in text.split("\n"))
         print(line, file=self._out, flush=True)
@@ -99,11 +99,14 @@ class Console:
             yield bar
 
     def _print_problem(self, kind: str, fields: Mapping[str, Any], text: str) -> None:
-        if self.as_json:
-            line = json.dumps({"event": kind, **fields}, ensure_ascii=False, default=str)
-        else:
-            line = printable(text, 2000)
+        line = _json_line({"event": kind, **fields}) if self.as_json else printable(text, 2000)
         print(line, file=self._err, flush=True)
+
+
+def _json_line(fields: Mapping[str, Any]) -> str:
+    line = json.dumps(fields, ensure_ascii=False, default=str)
+    # Half a character from outside, which no stream can write, becomes the escape that JSON has for it.
+    return line.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class _NoBar:

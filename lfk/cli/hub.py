@@ -13,7 +13,7 @@ from lfk.cli.console import Console
 from lfk.core.errors import ExitCode
 from lfk.settings import Settings
 
-SETTINGS = ("workers", "threads", "device", "max_jobs", "exit_when_idle")
+SETTINGS = ("workers", "threads", "device", "max_jobs", "exit_when_idle", "health")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -36,6 +36,7 @@ VERBS: Mapping[str, str] = {
     "transcripts": "print, download or link what was transcribed",
     "report": "cost and speed by approach and model",
     "cleanup": "delete recordings whose transcript is verified",
+    "dlq": "dead letters: list, show, retry, discard",
     "status": "what waits, what each hub is at, what has failed",
 }
 
@@ -96,7 +97,8 @@ def build_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
 
 def _run(verb: str, argv: list[str]) -> int:
     module = importlib.import_module(f"lfk.cli.{verb}")
-    parsed = build_parser(verb, module).parse_args(argv)
+    # Intermixed: options may stand between the arguments of a verb (`lfk models pull --dry-run NAME`).
+    parsed = build_parser(verb, module).parse_intermixed_args(argv)
     console = Console(as_json=bool(getattr(parsed, "json", False)), verbosity=-1 if parsed.quiet else parsed.verbose)
     try:
         settings = load(_flags(parsed), env_file=parsed.env_file)

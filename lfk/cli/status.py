@@ -7,9 +7,13 @@ import dataclasses
 
 from lfk.cli.console import Console
 from lfk.core.errors import ExitCode
+from lfk.core.printable import printable
 from lfk.settings import Settings
 
 SETTINGS = ()
+
+#: What a hub says of its trouble; longer than that, `--json` tells.
+_LINE = 300
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +35,8 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     lines.extend(["", f"{len(status.hubs)} hub(s)"])
     for hub in status.hubs:
         lines.append(f"  {hub.host}:{hub.pid}  {hub.engines} engines, {hub.done} done, {hub.failed} failed")
+        if hub.trouble:
+            lines.append(f"    takes no work: {printable(hub.trouble, _LINE)}")
         lines.extend(
             f"    {job['stage']:10} {job['part']:4.0%}  {job['seconds']:6.1f} s  {job['audio']}" for job in hub.jobs
         )

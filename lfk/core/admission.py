@@ -39,9 +39,9 @@ class Admission(Generic[T]):
         """A job waits; jobs of one ``key`` run one at a time, in the order they were added to a lane."""
         self._lanes[lane].waiting.append((key, model, job))
 
-    def waiting(self, lane: str) -> int:
-        """Jobs that wait in a lane."""
-        return len(self._lanes[lane].waiting)
+    def able(self, lane: str) -> int:
+        """Audios of a lane that could start now: jobs that wait for another one of their audio do not count."""
+        return len({key for key, _model, _job in self._lanes[lane].waiting} - self._busy)
 
     def next(self, loaded: Collection[str] = ()) -> tuple[Hashable, T] | None:
         """The job to start now, or None; its key is busy until :meth:`release`. ``loaded`` models are preferred."""

@@ -22,6 +22,7 @@
     ├── BrokerError
     │   ├── BrokerFull           the embedded broker's partition has no room left
     │   ├── TopicMissing, BrokerDenied                                                  exit 2
+    │   ├── InstanceTaken        another hub has this hub's name in the group                exit 2
     │   └── SettlementLost       a commit whose outcome is not known
     │       └── SettlementRefused    a commit of which nothing counts
     ├── MediaError
@@ -36,10 +37,14 @@
     ├── CommandFailed            a command of the user's own, run for a transcript
     ├── FileUnreadable           a file of this machine that cannot be read
     ├── ScratchFull              this machine's disk, not the audio
+    ├── FailureMissing, FailureUnreadable, NotRetryable     a recorded failure
     └── AttemptsExhausted        a reference whose attempts died with the hub itself
 
 ``kind`` says what a machine does about it: *transient* is tried again, *permanent* is answered with a failure,
 *fatal* stops the command because nothing can work until somebody acts. Nobody decides by an error's text.
+
+``suspect`` names the part of a hub that may be at fault instead of the audio: a hub that meets such an error looks at
+itself before it blames the job.
 """
 
 from __future__ import annotations
@@ -54,6 +59,15 @@ class Kind(str, Enum):
     TRANSIENT = "transient"
     PERMANENT = "permanent"
     FATAL = "fatal"
+
+
+class Suspect(str, Enum):
+    """A part of a hub that may be at fault for a job's failure."""
+
+    STORE = "store"
+    SCRATCH = "scratch"
+    MODEL = "model"
+    ENGINE = "engine"
 
 
 class ExitCode(int, Enum):
@@ -72,6 +86,7 @@ class LfkError(Exception):
     code: ClassVar[str] = "internal"
     kind: ClassVar[Kind] = Kind.PERMANENT
     exit_code: ClassVar[ExitCode] = ExitCode.SOME_FAILED
+    suspect: ClassVar[Suspect | None] = None
     hint: str = "run it again with -v and report what it prints"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -106,6 +121,7 @@ class Unreachable(LfkError):
     code = "unreachable"
     kind = Kind.TRANSIENT
     exit_code = ExitCode.UNREACHABLE
+    suspect = Suspect.STORE
     hint = "check the address and the network, then run `lfk doctor`"
 
 
@@ -204,6 +220,7 @@ class BucketMissing(StoreError):
 
     code = "bucket_missing"
     exit_code = ExitCode.USAGE
+    suspect = Suspect.STORE
     hint = "check LFK_STORE, or create it with `lfk init`"
 
 
@@ -212,6 +229,7 @@ class AccessDenied(StoreError):
 
     code = "access_denied"
     exit_code = ExitCode.USAGE
+    suspect = Suspect.STORE
     hint = "check the credentials and what they may do in that bucket; `lfk doctor` tests it"
 
 
@@ -250,6 +268,7 @@ class StoreFull(StoreError):
 
     code = "store_full"
     kind = Kind.TRANSIENT
+    suspect = Suspect.STORE
     hint = "make room in the store; work goes on by itself"
 
 
@@ -283,6 +302,15 @@ class BrokerDenied(BrokerError):
     kind = Kind.FATAL
     exit_code = ExitCode.USAGE
     hint = "check API_KEY, API_SECRET and the access rights; `lfk doctor` tests them"
+
+
+class InstanceTaken(BrokerError):
+    """Another member of the group has taken this hub's static name."""
+
+    code = "instance_taken"
+    kind = Kind.FATAL
+    exit_code = ExitCode.USAGE
+    hint = "give every hub of a group its own LFK_INSTANCE, or none"
 
 
 class SettlementLost(BrokerError):
@@ -372,6 +400,7 @@ class EngineError(LfkError):
 
     code = "engine_error"
     kind = Kind.TRANSIENT
+    suspect = Suspect.ENGINE
     hint = "it is tried again; `lfk dlq show` tells more once it has given up"
 
 
@@ -414,6 +443,7 @@ class ModelMissing(LfkError):
     """Weights that are nowhere to be found on this hub: that job's failure, not the hub's."""
 
     code = "model_missing"
+    suspect = Suspect.MODEL
     hint = "fetch it with `lfk models pull NAME`, or put it into models/"
 
 
@@ -421,6 +451,7 @@ class ModelInvalid(LfkError):
     """Weights that are truncated, of a wrong hash, or not safe to load."""
 
     code = "model_invalid"
+    suspect = Suspect.MODEL
     hint = "delete them and run `lfk models pull NAME`; `lfk models verify` checks all"
 
 
@@ -443,7 +474,29 @@ class ScratchFull(LfkError):
 
     code = "scratch_full"
     kind = Kind.TRANSIENT
+    suspect = Suspect.SCRATCH
     hint = "make room in MAIN_NODE_TEMP_FOLDER, or lower LFK_SCRATCH_BYTES"
+
+
+class FailureMissing(LfkError):
+    """No failure is recorded under that event id."""
+
+    code = "failure_missing"
+    hint = "see `lfk dlq list`; it may have been sent again and come good, or been discarded"
+
+
+class FailureUnreadable(LfkError):
+    """The record of a failure in the store is damaged."""
+
+    code = "failure_unreadable"
+    hint = "`lfk dlq discard EVENT` removes it; `lfk republish --only missing` then finds the audio again"
+
+
+class NotRetryable(LfkError):
+    """A dead letter that would fail again however often it is sent, or whose message is nowhere to be had."""
+
+    code = "not_retryable"
+    hint = "have its sender correct it and send a new reference, then `lfk dlq discard EVENT`"
 
 
 class AttemptsExhausted(LfkError):

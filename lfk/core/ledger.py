@@ -8,11 +8,14 @@ grows with what is in hand, not with what has been finished, and a three-hour jo
 Only offsets that were really delivered ever count: transaction markers and aborted records leave gaps that are
 never waited for.
 
-The note is versioned and compact, at most :data:`NOTE_LIMIT` characters (Kafka's default for an offset's metadata)::
+The note is versioned and compact, at most :data:`NOTE_LIMIT` characters (Kafka's default for an offset's metadata), the
+shorter of two forms::
 
     base64url( 0x01 · position - base · count of runs · (skip, length - 1)… · count of attempts · (index, attempts)… )
+    base64url( 0x02 · position - base · count of offsets · skip… · count of attempts · (index, attempts)… )
 
-with every number an unsigned LEB128. Runs describe the open offsets from the base on; an index counts open offsets.
+with every number an unsigned LEB128. Runs or single offsets are those that are open, from the base on; an index counts
+open offsets.
 """
 
 from __future__ import annotations
@@ -26,7 +29,8 @@ NOTE_LIMIT = 4096
 #: From here on nothing new is taken in, so that what is in hand can always be written down.
 NOTE_PRESSURE = NOTE_LIMIT * 3 // 4
 
-_VERSION = 1
+_RUNS = 1
+_SINGLES = 2
 #: No hub has nearly as many references in hand; a note that claims more is damaged.
 _MOST_OPEN = 65536
 
@@ -103,6 +107,11 @@ class Ledger:
         """Set the attempts begun at an open offset, from a ledger that knew more than the note did."""
         self._open[offset] = attempts
 
+    def skip(self, first: int) -> None:
+        """Offsets below ``first`` that have not come will not come: the broker has dropped them."""
+        self._expected = {offset: attempts for offset, attempts in self._expected.items() if offset >= first}
+        self._position = max(first, self._position or 0)
+
     def finish(self, offset: int) -> None:
         """The offset is done.
 
@@ -162,14 +171,13 @@ def _encode(base: int, end: int, offsets: list[int], attempts: dict[int, int]) -
             runs.append([offset - following, 0])
         following = offset + 1
     begun = [(index, attempts[offset]) for index, offset in enumerate(offsets) if attempts[offset]]
-    numbers = [
-        end - base,
-        len(runs),
-        *(n for run in runs for n in run),
-        len(begun),
-        *(n for pair in begun for n in pair),
-    ]
-    packed = bytes([_VERSION]) + b"".join(_leb128(number) for number in numbers)
+    tail = [len(begun), *(n for pair in begun for n in pair)]
+    skips = [offset - before - 1 for before, offset in zip([base - 1, *offsets], offsets, strict=False)]
+    packed = min(
+        _pack(_RUNS, [end - base, len(runs), *(n for run in runs for n in run), *tail]),
+        _pack(_SINGLES, [end - base, len(skips), *skips, *tail]),
+        key=len,
+    )
     return base64.urlsafe_b64encode(packed).rstrip(b"=").decode("ascii")
 
 
@@ -179,8 +187,10 @@ def _decode(base: int, note: str) -> tuple[int, dict[int, int]]:
         packed = base64.b64decode(note.encode("ascii") + b"=" * (-len(note) % 4), altchars=b"-_", validate=True)
     except (UnicodeEncodeError, binascii.Error) as error:
         raise NoteUnreadable("the note is not base64") from error
-    if not packed or packed[0] != _VERSION:
-        raise NoteUnreadable(f"the note is of version {packed[:1].hex() or 'none'}, this lfk reads {_VERSION}")
+    if not packed or packed[0] not in (_RUNS, _SINGLES):
+        raise NoteUnreadable(
+            f"the note is of version {packed[:1].hex() or 'none'}, this lfk reads {_RUNS} and {_SINGLES}"
+        )
     numbers = _numbers(packed[1:])
     try:
         span = next(numbers)
@@ -188,7 +198,7 @@ def _decode(base: int, note: str) -> tuple[int, dict[int, int]]:
         following = base
         for _ in range(next(numbers)):
             start = following + next(numbers)
-            following = start + next(numbers) + 1
+            following = start + (next(numbers) if packed[0] == _RUNS else 0) + 1
             if following > base + span or len(offsets) + following - start > _MOST_OPEN:
                 raise NoteUnreadable("the note's runs pass its end")
             offsets.extend(range(start, following))
@@ -199,6 +209,10 @@ def _decode(base: int, note: str) -> tuple[int, dict[int, int]]:
     except (StopIteration, IndexError) as error:
         raise NoteUnreadable("the note is cut short") from error
     return span, attempts
+
+
+def _pack(version: int, numbers: list[int]) -> bytes:
+    return bytes([version]) + b"".join(_leb128(number) for number in numbers)
 
 
 def _leb128(number: int) -> bytes:

@@ -23,6 +23,7 @@ from lfk.core.formats import MANIFEST
 from lfk.core.location import Location, parse_location
 from lfk.core.manifest import Manifest, read_manifest
 from lfk.core.tombstone import Tombstone
+from lfk.roles.failures import Failures
 from lfk.roles.placing import Placing
 from lfk.roles.scan import Found, Misfit, stamp_of, unreadable
 from lfk.roles.tombstones import Tombstones
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 
 #: The manifest of a day-long recording, the largest of the files, stays well below this.
 _FILE_LIMIT = 256 << 20
-_FAILURE_LIMIT = 1 << 20
 _BLOCK = 1 << 20
 
 
@@ -182,14 +182,12 @@ class Cleanup:
             raise _Kept("it was replaced just now") from error
 
     def _failures(self) -> Iterator[str]:
-        for info in self._store.list(self._roots.records.join("failed").as_prefix()):
-            try:
-                path = json.loads(self._store.read(info.location, limit=_FAILURE_LIMIT)[0])["path_to_audio"]
-                yield str(path)
-            except ObjectMissing:
-                continue
-            except (ValueError, KeyError, TypeError) as error:
-                log.warning("%s is passed over: %s", info.location, error)
+        """The audio of each recorded failure; one that cannot be read keeps nothing."""
+        for recorded in Failures(self._store, self._roots.records).each():
+            if recorded.record is None:
+                log.warning("the failure %s is passed over: %s", recorded.event_id, recorded.error)
+            elif (path := recorded.record.announcement.path_to_audio) is not None:
+                yield path
 
     # --- local files
 

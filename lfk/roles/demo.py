@@ -15,7 +15,8 @@ from lfk.core.media_types import is_media
 
 #: The bundled speech: public-domain recordings, see the README beside them.
 SPEECH = Path(__file__).resolve().parent.parent / "demo" / "speech"
-
+#: The shortest of it: seven seconds that any engine can transcribe.
+SAMPLE = SPEECH / "sense-and-sensibility-1.flac"
 
 #: One of each approach, so that the bundled speech shows what they are.
 _APPROACHES = {"conversation": "diarisation", "sense-and-sensibility-2": "segmentation"}

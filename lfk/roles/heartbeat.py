@@ -42,6 +42,8 @@ class HubReport:
     done: int
     failed: int
     jobs: tuple[Mapping[str, Any], ...]
+    #: What keeps it from working; empty if nothing does.
+    trouble: str = ""
 
     @property
     def alive(self) -> bool:
@@ -111,6 +113,7 @@ def _reports(store: ObjectStore, records: Location) -> Iterator[tuple[Location, 
                 done=int(told["done"]),
                 failed=int(told["failed"]),
                 jobs=tuple(dict(job) for job in told["jobs"]),
+                trouble=str(told.get("trouble", "")),
             )
         except (LfkError, ValueError, KeyError, TypeError) as error:
             log.warning("%s is passed over: %s", info.location, error)

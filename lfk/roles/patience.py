@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from lfk.core.errors import BrokerFull
 from lfk.core.location import Location
@@ -22,6 +22,8 @@ def send_when_room(
     reference: AudioReference,
     confirmed: Callable[[Exception | None], None],
     over: Callable[[], bool],
+    *,
+    carried: Mapping[str, bytes] | None = None,
 ) -> None:
     """As :meth:`ReferenceSender.send`, but wait for room until ``over`` says so.
 
@@ -31,7 +33,7 @@ def send_when_room(
     patience = time.monotonic() + FULL_SECONDS
     while True:
         try:
-            sender.send(audio, reference, confirmed)
+            sender.send(audio, reference, confirmed, carried)
         except BrokerFull:
             if over() or time.monotonic() > patience:
                 raise

@@ -98,6 +98,16 @@ class PlaceKeeper:
         for partition in gone:
             self._progress.pop(partition, None)
 
+    def missed(self, partition: Partition, first: int) -> None:
+        """What is gone from the topic is still in the store."""
+        log.warning(
+            "announcements below %s/%d@%d are gone from the topic; `lfk transcripts` without --follow, or a mirror of "
+            "the bucket, has their transcripts",
+            partition.topic,
+            partition.number,
+            first,
+        )
+
     # --- one round
 
     def _step(self, applier: ThreadPoolExecutor) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import threading
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 
 from lfk.core.addressing import AudioAddress, Roots, collision_key, resolve
 from lfk.core.errors import BrokerFull, LfkError, RejectedReference
@@ -13,12 +13,14 @@ from lfk.core.formats import MANIFEST
 from lfk.core.location import Location
 from lfk.core.media_types import is_media
 from lfk.core.messages import AudioReference
+from lfk.roles.failures import Failures
 from lfk.roles.sender import ReferenceSender
 from lfk.stores.base import ObjectInfo, ObjectStore
 
 log = logging.getLogger(__name__)
 
-_FAILURE_LIMIT = 256 * 1024
+#: How long an outage or a full broker is left alone before it is tried again.
+_AGAIN_SECONDS = 10.0
 
 
 def outstanding(store: ObjectStore, roots: Roots) -> Iterator[tuple[ObjectInfo, AudioAddress]]:
@@ -48,6 +50,58 @@ def outstanding(store: ObjectStore, roots: Roots) -> Iterator[tuple[ObjectInfo, 
         claimed.add(key)
         if wanted not in done and failed.get(str(info.location), -1.0) < info.modified:
             yield info, address
+
+
+class Reconciliation:
+    """Reconciles on a thread of its own whenever it is asked to, one time after another."""
+
+    def __init__(
+        self, store: ObjectStore, roots: Roots, open_sender: Callable[[], ReferenceSender], stop: threading.Event
+    ) -> None:
+        """``open_sender`` opens the way to the topic that takes the references."""
+        self._store = store
+        self._roots = roots
+        self._open_sender = open_sender
+        self._stop = stop
+        self._asked = threading.Event()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lfk-reconcile", daemon=True)
+        self._thread.start()
+
+    def ask(self) -> None:
+        """Look soon; returns at once."""
+        self._asked.set()
+
+    def close(self) -> None:
+        """No more looks. One that is under way ends by itself: what it did not send, the next one will."""
+        self._closed.set()
+        self._asked.set()
+        self._thread.join(1.0)
+
+    def _run(self) -> None:
+        while True:
+            self._asked.wait()
+            if self._closed.is_set():
+                return
+            self._asked.clear()
+            try:
+                self._reconcile()
+            except LfkError as error:
+                log.warning("reconciling is tried again in %.0f s: %s", _AGAIN_SECONDS, error)
+                self._asked.set()
+                self._closed.wait(_AGAIN_SECONDS)
+
+    def _reconcile(self) -> None:
+        sender = self._open_sender()
+        try:
+            reconciler = Reconciler(self._store, self._roots, sender, frozenset())
+            while not reconciler.done and not self._closed.is_set() and not self._stop.is_set():
+                reconciler.step()
+                if not reconciler.done:
+                    self._closed.wait(_AGAIN_SECONDS)
+        finally:
+            sender.close()
+        log.warning("reconciled with the store: %d references sent again", reconciler.sent)
 
 
 class Reconciler:
@@ -103,9 +157,8 @@ def _is_ours(location: Location, roots: Roots) -> bool:
 
 def _failures(store: ObjectStore, roots: Roots) -> Iterator[tuple[str, float]]:
     """Audio location and time (seconds) of every recorded failure."""
-    for info in store.list(roots.records.join("failed").as_prefix()):
-        try:
-            data = json.loads(store.read(info.location, limit=_FAILURE_LIMIT)[0])
-            yield str(data["path_to_audio"]), float(data["timestamp"]) / 1000
-        except (LfkError, ValueError, KeyError, TypeError) as error:
-            log.warning("%s is passed over: %s", info.location, error)
+    for found in Failures(store, roots.records).each():
+        if found.record is None:
+            log.warning("the failure of %s is passed over: %s", found.event_id, found.error)
+        elif found.record.announcement.path_to_audio is not None:
+            yield found.record.announcement.path_to_audio, found.record.announcement.timestamp / 1000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from lfk.brokers.base import Publisher, Record
@@ -26,14 +26,23 @@ class ReferenceSender:
         self._topic = topic
         self._source = source
 
-    def send(self, audio: Location, reference: AudioReference, confirmed: Callable[[Exception | None], None]) -> None:
+    def send(
+        self,
+        audio: Location,
+        reference: AudioReference,
+        confirmed: Callable[[Exception | None], None],
+        carried: Mapping[str, bytes] | None = None,
+    ) -> None:
         """Queue one reference; the record key is the canonical location of the audio.
+
+        ``carried`` are the headers of a record that it repeats: their ``traceparent`` goes along.
 
         Raises:
             RejectedReference: the reference is not one that may be sent.
             BrokerFull: the embedded broker has no room.
         """
-        self._publisher.send(reference_record(self._codec, self._topic, self._source, audio, reference), confirmed)
+        record = reference_record(self._codec, self._topic, self._source, audio, reference, carried)
+        self._publisher.send(record, confirmed)
 
     def flush(self, timeout: float) -> int:
         """Wait for confirmations; returns how many references are not confirmed."""
@@ -44,8 +53,15 @@ class ReferenceSender:
         self._publisher.close()
 
 
-def reference_record(codec: Codec, topic: str, source: str, audio: Location, reference: AudioReference) -> Record:
-    """One reference as a record, for whoever sends it together with other things.
+def reference_record(
+    codec: Codec,
+    topic: str,
+    source: str,
+    audio: Location,
+    reference: AudioReference,
+    carried: Mapping[str, bytes] | None = None,
+) -> Record:
+    """One reference as a record, for whoever sends it together with other things; ``carried`` headers go along.
 
     Raises:
         RejectedReference: the reference is not one that may be sent.
@@ -55,5 +71,6 @@ def reference_record(codec: Codec, topic: str, source: str, audio: Location, ref
         type_=REFERENCE_TYPE,
         source=source,
         timestamp=reference.timestamp or int(time.time() * 1000),
+        carried=carried,
     )
     return Record(topic, str(audio).encode("utf-8"), codec.encode_reference(reference), headers)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lfk.brokers.base import Broker
 from lfk.core.addressing import Roots
 from lfk.core.ledger import unfinished
+from lfk.roles.failures import Failures
 from lfk.roles.heartbeat import HubReport, hub_reports
 from lfk.stores.base import ObjectStore
 
@@ -42,5 +43,5 @@ def look(broker: Broker | None, store: ObjectStore, roots: Roots, group: str, to
     return Status(
         waiting=waiting,
         hubs=tuple(report for report in hub_reports(store, roots.records) if report.alive),
-        failures=sum(1 for _info in store.list(roots.records.join("failed").as_prefix())),
+        failures=Failures(store, roots.records).count(),
     )

@@ -13,14 +13,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from lfk.brokers.base import Delivered
 from lfk.core.addressing import Roots
-from lfk.core.errors import CommandFailed, LfkError, ObjectMissing, RejectedReference, UsageError
+from lfk.core.errors import CommandFailed, LfkError, ObjectMissing, RejectedReference
 from lfk.core.formats import MANIFEST
 from lfk.core.location import Location
 from lfk.core.manifest import Manifest, read_manifest
@@ -29,6 +28,7 @@ from lfk.core.received import TranscriptFile, select, transcript_files
 from lfk.core.wanted import Wanted
 from lfk.roles.collector import FILE_LIMIT, OUTAGES, Collector
 from lfk.roles.commands import Commands
+from lfk.roles.moment import parse_moment
 from lfk.stores.base import ObjectStore
 
 if TYPE_CHECKING:
@@ -320,7 +320,7 @@ def _as_announced(manifest: Manifest, location: Location, written: int) -> Annou
 def parse_start(text: str, now: int) -> int | None:
     """Where to begin: None for the beginning, else milliseconds since the epoch; ``end`` is ``now``.
 
-    A time is ISO 8601; without an offset it is of this machine's zone.
+    A time is what :func:`lfk.roles.moment.parse_moment` reads.
 
     Raises:
         UsageError: it is none of these.
@@ -329,11 +329,6 @@ def parse_start(text: str, now: int) -> int | None:
         return None
     if text == "end":
         return now
-    try:
-        # Python 3.10 does not read the letter that ISO 8601 has for UTC.
-        moment = datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith(("Z", "z")) else text)
-        return max(0, int(moment.astimezone().timestamp() * 1000))
-    except (ValueError, OverflowError, OSError) as error:
-        raise UsageError(
-            f"LFK_FROM: {text[:80]!r} is no time", hint="use beginning, end, or a time such as 2026-01-31T08:00"
-        ) from error
+    return parse_moment(
+        text, "LFK_FROM", now, hint="use beginning, end, or a time such as 2026-01-31T08:00 or 24h (ago)"
+    )

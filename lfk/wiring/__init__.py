@@ -14,6 +14,7 @@ from lfk.wiring.broker import (
     withdraw_broker,
 )
 from lfk.wiring.doctor import doctor_looks, shown_settings
+from lfk.wiring.failures import failure_choice, open_failures, open_retrier
 from lfk.wiring.hubs import engine_kind, open_hub, rendering, worker_count
 from lfk.wiring.places import open_store, place, roots, store_root
 from lfk.wiring.reading import open_reader, prints_texts, read_announcements, reader_group
@@ -35,11 +36,14 @@ __all__ = [
     "confirm_topic",
     "doctor_looks",
     "engine_kind",
+    "failure_choice",
     "find_broker",
     "init_steps",
     "kafka_config",
+    "open_failures",
     "open_hub",
     "open_reader",
+    "open_retrier",
     "open_store",
     "open_submit",
     "open_sync",

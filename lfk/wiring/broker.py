@@ -52,7 +52,7 @@ def real_broker(settings: Settings) -> Broker:
     """The Kafka that BOOTSTRAP_SERVERS names."""
     from lfk.brokers.kafka import KafkaBroker
 
-    return KafkaBroker(kafka_config(settings), transactional=settings.transactions != "off")
+    return KafkaBroker(kafka_config(settings), transactional=settings.transactions != "off", instance=settings.instance)
 
 
 def find_broker(settings: Settings, store: ObjectStore) -> Broker | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,22 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lfk.brokers.base import Broker
-from lfk.core.addressing import Roots
 from lfk.core.approaches import KNOWN_MODELS
-from lfk.core.errors import LfkError, UsageError
+from lfk.core.errors import UsageError
 from lfk.core.location import Location
 from lfk.core.manifest import Rendering
 from lfk.core.retry import RetryPolicy
 from lfk.environment import inherited
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
-from lfk.wiring.broker import codec
+from lfk.wiring.broker import codec, reference_sender
 from lfk.wiring.models import hashes_file, models_folder, open_library
 from lfk.wiring.places import open_folder, place, roots
 
 if TYPE_CHECKING:
+    from lfk.core.errors import LfkError
     from lfk.core.messages import Announcement
     from lfk.engine.base import EngineKind
+    from lfk.engine.pool import EnginePool
+    from lfk.roles.hub.health import Health
     from lfk.roles.hub.hub import Hub
     from lfk.roles.hub.job import Job
 
@@ -49,7 +50,6 @@ def engine_kind(settings: Settings, store: ObjectStore | None = None) -> EngineK
     from lfk.engine.limits import EngineLimits
     from lfk.engine.whisperx_kind import WhisperXKind, WhisperXPlan
 
-    default = KNOWN_MODELS[settings.default_model]
     memory = settings.engine_memory or _fair_share(worker_count(settings))
     plan = WhisperXPlan(
         models=models_folder(settings),
@@ -58,7 +58,7 @@ def engine_kind(settings: Settings, store: ObjectStore | None = None) -> EngineK
         compute_type=settings.compute_type,
         batch_size=settings.batch_size,
         threads=settings.threads,
-        preload=(default, settings.model_fallbacks.get(default, default)),
+        preload=_default_models(settings),
         models_bytes=settings.model_memory or memory // 2,
         idle_seconds=settings.model_idle,
         max_seconds=settings.max_duration,
@@ -100,15 +100,24 @@ def open_hub(
     stop: threading.Event,
     report: Callable[[Announcement], None],
 ) -> Iterator[Hub]:
-    """A hub that is ready to :meth:`~lfk.roles.hub.hub.Hub.run`; its engines and scratch go with the block."""
+    """A hub that is ready to :meth:`~lfk.roles.hub.hub.Hub.run`; its engines and scratch go with the block.
+
+    Raises:
+        UsageError: a setting cannot be used on this machine.
+    """
     from lfk.engine.pool import EnginePool
+    from lfk.roles.demo import SAMPLE
+    from lfk.roles.failures import Failures
     from lfk.roles.heartbeat import Heartbeat
     from lfk.roles.hub.answers import Topics, failure_record
+    from lfk.roles.hub.health import HealthServer
     from lfk.roles.hub.hub import Hub
-    from lfk.roles.hub.job import JobRunner, Limits, failure_location
+    from lfk.roles.hub.job import JobRunner, Limits
     from lfk.roles.hub.plan import HubPlan
+    from lfk.roles.hub.probes import Probes
     from lfk.roles.hub.scratch import Scratch
     from lfk.roles.hub.threads import JobThreads
+    from lfk.roles.hub.trimmer import Trimmer
     from lfk.roles.results import Results
 
     where = roots(settings)
@@ -116,7 +125,11 @@ def open_hub(
     workers = worker_count(settings)
     slots = workers + settings.prefetch
     messages = codec(settings)
+    failures = Failures(store, where.records)
     with ExitStack() as stack:
+        server = HealthServer(settings.health) if settings.health else None
+        if server is not None:
+            stack.callback(server.close)
         scratch = Scratch(Path(settings.scratch) if settings.scratch else None, settings.scratch_bytes)
         stack.callback(scratch.close)
         pool = EnginePool(kind, workers)
@@ -136,15 +149,20 @@ def open_hub(
         )
 
         def record_failure(job: Job, announcement: Announcement, error: LfkError) -> None:
-            store.put(
-                failure_location(where.records, job.event_id),
-                failure_record(announcement, error, job),
-                content_type="application/json",
-            )
+            failures.save(failure_record(announcement, error, job))
 
-        threads = JobThreads(
-            runner, slots, store_works=lambda: _store_works(store, where), record_failure=record_failure
+        probes = Probes(
+            store=store,
+            roots=where,
+            scratch=scratch,
+            kind=kind,
+            pool=pool,
+            models=_default_models(settings),
+            speech=SAMPLE,
+            rendering=rendering(settings),
+            stop=stop,
         )
+        threads = JobThreads(runner, slots, probes=probes.by_suspect(), record_failure=record_failure)
         plan = HubPlan(
             group=settings.group,
             lanes={"fresh": settings.topic_audio, "retry": settings.topic_retry, "bulk": settings.topic_bulk},
@@ -155,6 +173,7 @@ def open_hub(
             slots=slots,
             settle_interval=settings.settle_interval,
             grace=settings.grace,
+            breaker=settings.breaker,
             max_jobs=settings.max_jobs,
             exit_when_idle=settings.exit_when_idle,
         )
@@ -165,12 +184,32 @@ def open_hub(
             plan=plan,
             stop=stop,
             stop_engines=pool.close,
-            model_of=runner.model_of,
+            describe=runner.describe,
             report=report,
+            references_missed=_reconciling(settings, store, stack, stop),
         )
         heartbeat = Heartbeat(store, where.records, lambda: _at_work(hub, workers))
         stack.callback(heartbeat.close)
+        if settings.trim_interval:
+            trimmer = Trimmer(broker, settings.group, tuple(plan.lanes.values()), settings.trim_interval)
+            stack.callback(trimmer.close)
+        if server is not None:
+            server.show(lambda: _health(hub, pool))
         yield hub
+
+
+def _health(hub: Hub, pool: EnginePool) -> Health:
+    from lfk.roles.hub.health import Health
+
+    return Health(
+        joined=hub.joined,
+        turned=hub.turned(),
+        trouble=hub.trouble,
+        engines=pool.size,
+        engines_ready=pool.ready,
+        running=len(hub.running),
+        stopping=hub.stopping,
+    )
 
 
 def _at_work(hub: Hub, workers: int) -> Mapping[str, object]:
@@ -186,7 +225,32 @@ def _at_work(hub: Hub, workers: int) -> Mapping[str, object]:
         }
         for job in hub.running
     ]
-    return {"engines": workers, "done": hub.summary.done, "failed": hub.summary.failed, "jobs": jobs}
+    return {
+        "engines": workers,
+        "done": hub.summary.done,
+        "failed": hub.summary.failed,
+        "jobs": jobs,
+        "trouble": str(hub.trouble or ""),
+    }
+
+
+def _reconciling(settings: Settings, store: ObjectStore, stack: ExitStack, stop: threading.Event) -> Callable[[], None]:
+    """What a hub calls when references have gone from their topic unread: asks the store what is outstanding."""
+    from lfk.roles.reconcile import Reconciliation
+
+    where = roots(settings)
+    reconciliation = Reconciliation(
+        store, where, lambda: reference_sender(settings, store, "reconcile", bulk=True), stop
+    )
+    stack.callback(reconciliation.close)
+    return reconciliation.ask
+
+
+def _default_models(settings: Settings) -> tuple[str, ...]:
+    """The exact default model, and what serves where its weights are not at hand."""
+    default = KNOWN_MODELS[settings.default_model]
+    fallback = settings.model_fallbacks.get(default)
+    return (default, fallback) if fallback else (default,)
 
 
 def rendering(settings: Settings) -> Rendering:
@@ -211,14 +275,3 @@ def _copies(settings: Settings) -> tuple[ObjectStore, Location] | None:
         return None
     root = place(settings.transcriptions_folder, "MAIN_NODE_TRANSCRIPTIONS_FOLDER").as_prefix()
     return open_folder(root), root
-
-
-def _store_works(store: ObjectStore, where: Roots) -> bool:
-    """Whether this hub can read its audio and write its records, right now."""
-    try:
-        store.check(where.audio)
-        store.put(where.records.join(f"probes/{socket.gethostname()}"), b"ok", content_type="text/plain")
-    except LfkError as error:
-        log.warning("this hub's store is out of order: %s", error)
-        return False
-    return True

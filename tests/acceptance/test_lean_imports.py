@@ -63,7 +63,7 @@ def loaded(folder: Path, *arguments: str, code: int = 0, timeout: float = 60, **
     "arguments",
     [("--help",), ("--version",), ("sync", "--help"), ("submit", "--help"), ("hub", "--help"), ("up", "--help"),
      ("transcripts", "--help"), ("init", "--help"), ("doctor", "--help"), ("demo", "--help"), ("chunks", "--help"),
-     ("cleanup", "--help"), ("report", "--help")],
+     ("cleanup", "--help"), ("report", "--help"), ("dlq", "--help")],
     ids=" ".join,
 )  # fmt: skip
 def test_help_loads_nothing_slow(tmp_path: Path, arguments: tuple[str, ...]) -> None:
@@ -77,6 +77,12 @@ def test_a_pass_of_sync_over_a_folder_store_loads_no_engine_and_no_s3(tmp_path: 
     assert (tmp_path / "store" / "audio" / "a.wav").exists()
     assert not modules & (ENGINE | {"boto3", "botocore", "minio", "rich", "watchdog"})
     assert not loaded(tmp_path, "submit", "a.wav", LFK_STORE="store") & (ENGINE | {"boto3", "minio", "rich"})
+
+
+def test_dead_letters_in_a_folder_store_load_no_broker_and_no_engine(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    modules = loaded(tmp_path, "dlq", "list", LFK_STORE="store", BOOTSTRAP_SERVERS="127.0.0.1:9")
+    assert not modules & (ENGINE | {"boto3", "botocore", "minio", "confluent_kafka", "jsonschema", "rich"})
 
 
 def test_sync_to_s3_and_kafka_loads_no_engine(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ class Listener:
         self.owned: dict[Partition, Progress | None] = {}
         self.told: list[tuple[str, frozenset[Partition]]] = []
         self.on_revoke: Callable[[Sequence[Partition]], object] = len
+        self.gaps: dict[Partition, int] = {}
 
     def assigned(self, committed: Mapping[Partition, Progress | None]) -> Mapping[Partition, int | None]:
         self.told.append(("assigned", frozenset(committed)))
@@ -66,6 +67,9 @@ class Listener:
         self.on_revoke(partitions)
         for partition in partitions:
             del self.owned[partition]
+
+    def missed(self, partition: Partition, first: int) -> None:
+        self.gaps[partition] = first
 
 
 def wait_until(condition: Callable[[], bool], step: Callable[[], object] = lambda: time.sleep(0.05)) -> None:
@@ -343,6 +347,62 @@ def test_members_share_and_take_over(broker: Broker, topic: str, topic_prefix: s
     publish(broker, numbered(topic, 10, first=40))
     assert values(take(second, 10)) == {b"%d" % n for n in range(40, 50)}
     second.close()
+
+
+def test_a_member_that_leaves_gives_everything_away_and_comes_back(
+    broker: Broker, topic: str, topic_prefix: str
+) -> None:
+    group = f"{topic_prefix}.group"
+    listeners = [Listener(), Listener()]
+    first = broker.member(group, [topic], listeners[0])
+    second = broker.member(group, [topic], listeners[1])
+
+    def both() -> None:
+        first.poll(0.05)
+        second.poll(0.05)
+
+    wait_until(lambda: len(listeners[0].owned) == len(listeners[1].owned) == 2, both)
+    first.leave()
+    wait_until(lambda: len(listeners[1].owned) == 4, both)
+    assert listeners[0].owned == {}
+    publish(broker, numbered(topic, 10))
+    assert len(take(second, 10)) == 10
+    assert nothing_comes(first)
+    first.join()
+    wait_until(lambda: len(listeners[0].owned) == len(listeners[1].owned) == 2, both)
+    first.close()
+    second.close()
+
+
+def test_what_is_trimmed_is_gone_and_missed(broker: Broker, topic: str, topic_prefix: str) -> None:
+    group = f"{topic_prefix}.group"
+    publish(broker, [Record(topic, b"one key", b"%d" % n) for n in range(20)])
+    listener = Listener()
+    member = broker.member(group, [topic], listener)
+    taken = take(member, 20)
+    partition = taken[0].partition
+    settle_in_the_end(member, {partition: Progress(taken[5].offset)})
+    member.close()
+    broker.trim({partition: taken[5].offset})
+    standing = broker.standing(group, topic)[partition]
+    if standing.first == 0:
+        # The embedded broker deletes nothing; it drops the oldest by itself.
+        assert len(list(broker.snapshot(topic))) == 20
+        return
+    assert standing.first == taken[5].offset
+    assert [record.value for record in broker.snapshot(topic)] == [b"%d" % n for n in range(5, 20)]
+
+    # What a group has read already, it does not miss …
+    again = broker.member(group, [topic], listener)
+    assert [record.value for record in take(again, 15)] == [b"%d" % n for n in range(5, 20)]
+    assert listener.gaps == {}
+    again.close()
+    # … and what it has not, it does.
+    broker.trim({partition: taken[12].offset})
+    third = broker.member(group, [topic], listener)
+    assert [record.value for record in take(third, 8)] == [b"%d" % n for n in range(12, 20)]
+    assert listener.gaps == {partition: taken[12].offset}
+    third.close()
 
 
 def test_a_record_that_is_too_large(broker: Broker, topic: str) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from lfk.core.errors import ObjectMissing, StoreUnreachable
+from lfk.core.errors import Kind, ObjectMissing, StoreUnreachable
+from lfk.core.failure_record import FailureRecord
 from lfk.core.location import Location
+from lfk.core.messages import Announcement, Failure
 from lfk.core.tombstone import Tombstone, tombstone_name
 from lfk.roles.cleanup import Cleanup, Judged, Verdict
-from lfk.roles.hub.job import failure_location
+from lfk.roles.failures import Failures
 from lfk.roles.tombstones import Tombstones
 from lfk.stores.memory import MemoryStore
 from tests.roles.roots import ROOTS
@@ -117,12 +119,14 @@ def test_recent_ones_and_ones_that_failed_otherwise_stay(bench: Bench) -> None:
     written = bench.store.stat(ROOTS.transcripts.join(f"{KEY}.json")).modified
     (judged,) = cleanup(bench.store, older_than=100.0, now=written + 99)
     assert judged.why == "the transcript is too recent"
-    failure = failure_location(ROOTS.records, "f" * 32)
-    bench.store.put(failure, b'{"path_to_audio": "%s"}' % str(AUDIO).encode(), content_type="application/json")
+    failures = Failures(bench.store, ROOTS.records)
+    error = Failure("engine_crashed", "it died", "align", 3, True)
+    announcement = Announcement("f" * 32, "failed", 1, path_to_audio=str(AUDIO), error=error)
+    failures.save(FailureRecord(announcement, "hint", Kind.TRANSIENT, ("lfk.audio", 0, 0)))
     (judged,) = cleanup(bench.store)
     assert "failure" in judged.why
-    bench.store.delete(failure)
-    bench.store.put(failure, b"junk", content_type="application/json")
+    failures.forget("f" * 32)
+    bench.store.put(failures.location("e" * 32), b"junk", content_type="application/json")
     assert [judged.verdict for judged in cleanup(bench.store, older_than=100.0, now=written + 101)] == [Verdict.DELETE]
 
 

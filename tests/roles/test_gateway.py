@@ -330,7 +330,16 @@ def test_the_rest_of_a_failed_audio_is_never_an_audio_of_its_own(world: World) -
     assert world.records("audio") == []
 
 
-@pytest.mark.parametrize("value", [b"\xff\xfe", b"{}", b'{"path_to_audio": 1}', b'{"path_to_audio":"x","frames":"*"}'])
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"\xff\xfe",
+        b"{}",
+        b'{"path_to_audio": "\\ud800.wav", "frames": "AAAA"}',
+        b'{"path_to_audio": 1}',
+        b'{"path_to_audio":"x","frames":"*"}',
+    ],
+)
 def test_what_is_no_chunk_gets_a_dead_letter_and_an_answer(world: World, value: bytes) -> None:
     world.publish(value)
     world.run()
@@ -429,3 +438,21 @@ def test_a_chunk_without_params_after_one_with_them(world: World) -> None:
     world.send(chunks[0], replace(chunks[1], params=None))
     world.run()
     assert world.stored("x.wav")[44:] == b"aaaabb"
+
+
+def test_chunks_that_the_topic_has_dropped_are_waited_for_no_longer(world: World) -> None:
+    slow = numbered("slow.mp3", b"s1", b"s2", b"s3", upload="u1")
+    world.send(slow[0], *numbered("quick.mp3", b"q", upload="u2"))
+    before = world.gateway()
+    world.turn(before)
+    world.broker.evict(before._member)  # type: ignore[arg-type]
+    world.send(*slow[1:])
+    world.broker.trim({Partition("chunks", 0): 3})
+    gateway = world.gateway()
+    world.turn(gateway)
+    world.clock.now += 70
+    world.turn(gateway, 5)
+    (failed,) = world.records("transcripts")
+    assert failed["error"]["code"] == "chunks_timed_out"
+    assert "missing: 0, 1" in failed["error"]["message"]
+    assert world.committed() == Progress(4, "")

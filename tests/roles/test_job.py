@@ -13,6 +13,7 @@ import pytest
 from lfk.brokers.base import Delivered, Partition
 from lfk.brokers.codec import JsonCodec
 from lfk.core.errors import (
+    AccessDenied,
     AudioEmpty,
     AudioTooLarge,
     EngineCrashed,
@@ -27,8 +28,9 @@ from lfk.core.messages import Announcement, AudioReference
 from lfk.engine.base import ModelIdentity, Outcome, Recognised, StageProgress, Task
 from lfk.engine.canned import CannedEngine, CannedKind
 from lfk.engine.pool import EnginePool
+from lfk.roles.failures import Failures
 from lfk.roles.hub.answers import receive
-from lfk.roles.hub.job import Job, JobRunner, Limits, failure_location
+from lfk.roles.hub.job import Job, JobRunner, Limits
 from lfk.roles.hub.scratch import Scratch
 from lfk.roles.results import Results
 from lfk.stores.memory import MemoryStore
@@ -247,11 +249,26 @@ def test_an_operators_fallback_serves_and_says_so(bench: Bench) -> None:
 
 def test_a_dead_letter_that_comes_good_takes_its_record_away(bench: Bench) -> None:
     bench.upload("simple/tiny/x.wav")
-    record = failure_location(ROOTS.records, "a" * 32)
+    record = Failures(bench.store, ROOTS.records).location("a" * 32)
     bench.store.put(record, b"{}", content_type="application/json")
     bench.run("simple/tiny/x.wav", causation_id="a" * 32)
     with pytest.raises(ObjectMissing):
         bench.store.stat(record)
+
+
+@pytest.mark.parametrize("causation", ["..", "../../audio/simple/tiny/x.wav", "x", "A" * 32, "\0"])
+def test_a_cause_that_is_no_event_costs_nothing(bench: Bench, causation: str) -> None:
+    bench.upload("simple/tiny/x.wav")
+    assert bench.run("simple/tiny/x.wav", causation_id=causation).status == "done"
+
+
+def test_a_failure_that_may_not_be_removed_costs_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise AccessDenied("nothing is deleted here")
+
+    bench.upload("simple/tiny/x.wav")
+    monkeypatch.setattr(bench.store, "delete", refuse)
+    assert bench.run("simple/tiny/x.wav", causation_id="a" * 32).status == "done"
 
 
 def test_a_leading_sources_may_be_part_of_the_key_or_not(bench: Bench) -> None:

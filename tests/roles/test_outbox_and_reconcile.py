@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from lfk.brokers.base import Record
 from lfk.brokers.codec import JsonCodec
 from lfk.core.errors import BrokerFull, BrokerUnreachable
 from lfk.core.location import Location
+from lfk.roles.failures import Failures
 from lfk.roles.outbox import OutboxPublisher, drain, outbox_folder
 from lfk.roles.reconcile import Reconciler, outstanding
 from lfk.roles.sender import ReferenceSender
 from lfk.stores.memory import MemoryStore
+from tests.roles.failing import failure_record
 from tests.roles.roots import ROOTS
 
 
@@ -87,6 +88,13 @@ def upload(store: MemoryStore, key: str) -> Location:
     return location
 
 
+def fail(store: MemoryStore, audio: Location, *, seconds: float) -> None:
+    """Record a failure of the audio, so long after it was uploaded; and one that nobody can read."""
+    at = int((store.stat(audio).modified + seconds) * 1000)
+    Failures(store, ROOTS.records).save(failure_record(path=str(audio), at=at))
+    store.put(Failures(store, ROOTS.records).location("f" * 32), b"{", content_type="application/json")
+
+
 def found(store: MemoryStore) -> set[str]:
     return {ROOTS.audio.relative(info.location) for info, _address in outstanding(store, ROOTS)}
 
@@ -97,16 +105,14 @@ def test_outstanding_is_what_has_neither_transcript_nor_failure() -> None:
         upload(store, key)
     failed = upload(store, "simple/tiny/failed.wav")
     store.put(ROOTS.transcripts.join("simple/tiny/done.wav.json"), b"{}", content_type="application/json")
-    later = {"path_to_audio": str(failed), "timestamp": int((store.stat(failed).modified + 10) * 1000)}
-    store.put(ROOTS.records.join("failed/x.json"), json.dumps(later).encode(), content_type="application/json")
+    fail(store, failed, seconds=10)
     assert found(store) == {"simple/tiny/new.wav"}
 
 
 def test_audio_that_was_replaced_after_its_failure_is_outstanding_again() -> None:
     store = MemoryStore()
     failed = upload(store, "simple/tiny/failed.wav")
-    earlier = {"path_to_audio": str(failed), "timestamp": int((store.stat(failed).modified - 10) * 1000)}
-    store.put(ROOTS.records.join("failed/x.json"), json.dumps(earlier).encode(), content_type="application/json")
+    fail(store, failed, seconds=-10)
     assert found(store) == {"simple/tiny/failed.wav"}
 
 

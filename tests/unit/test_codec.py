@@ -82,6 +82,11 @@ def test_unknown_fields_are_ignored() -> None:
         b'{"path_to_audio": "x", "options": ' + b'{"a":' * 20000 + b"1" + b"}" * 20000 + b"}",
         b"[" * 60000,
         b'{"path_to_audio": "x", "sha256": "abc"}',
+        b'{"path_to_audio": "\\ud800.wav"}',
+        b'{"path_to_audio": "\xed\xa0\x80.wav"}',
+        b'{"path_to_audio": "x", "batch_id": "\\udfff\\ud800"}',
+        b'{"path_to_audio": "x", "options": {"\\ud800": ' + b'{"a":' * 900 + b"1" + b"}" * 900 + b"}}",
+        '{"path_to_audio": "\\ud800"}'.encode("utf-16"),
     ],
     ids=lambda value: repr(value)[:40],
 )
@@ -89,6 +94,11 @@ def test_refused(value: bytes | None) -> None:
     with pytest.raises(RejectedReference) as caught:
         CODEC.decode_reference(value)
     assert caught.value.hint
+
+
+def test_escapes_that_make_whole_characters_are_text() -> None:
+    assert CODEC.decode_reference(b'{"path_to_audio": "\\ud83d\\ude00\\u00e9.wav"}').path_to_audio == "😀é.wav"
+    assert CODEC.decode_reference(b'\xef\xbb\xbf{"path_to_audio": "x"}').path_to_audio == "x"
 
 
 def test_frames_and_sizes() -> None:

@@ -25,12 +25,16 @@ class LedgerMachine(RuleBasedStateMachine):
         self.committed: tuple[int, str] | None = None
         self.committed_done: set[int] = set()
         self.committed_attempts: dict[int, int] = {}
+        #: The broker has dropped everything below.
+        self.first = 0
         self._restart()
 
     def _restart(self) -> None:
         self.ledger = Ledger.load(*self.committed) if self.committed else Ledger()
         self.done = set(self.committed_done)
         self.attempts = dict(self.committed_attempts)
+        if self.committed and self.committed[0] < self.first:
+            self.ledger.skip(self.first)
         first = self.committed[0] if self.committed else 0
         self.unread = [offset for offset in self.offsets if offset >= first]
         self.in_hand: list[int] = []
@@ -76,6 +80,18 @@ class LedgerMachine(RuleBasedStateMachine):
     def crash(self) -> None:
         self._restart()
 
+    @precondition(lambda self: self.unread)
+    @rule(data=st.data())
+    def drop(self, data: st.DataObject) -> None:
+        """The broker drops what is oldest, read or not, but nothing that is in hand."""
+        first = data.draw(st.sampled_from(self.unread))
+        if any(offset < first for offset in self.in_hand):
+            return
+        self.first = first
+        self.ledger.skip(first)
+        self.offsets = [offset for offset in self.offsets if offset >= first]
+        self.unread = [offset for offset in self.unread if offset >= first]
+
     @invariant()
     def nothing_open_is_behind_the_commit(self) -> None:
         if getattr(self, "committed", None):
@@ -92,7 +108,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for offset in list(self.in_hand):
             self.ledger.finish(offset)
             self.done.add(offset)
-        assert self.done == set(self.offsets)
+        assert self.done >= set(self.offsets)
         mark = self.ledger.progress()
         assert mark is not None
         assert mark[1] == ""
@@ -130,7 +146,8 @@ def test_every_second_job_open_is_pressed_before_the_limit() -> None:
     mark = ledger.progress()
     assert mark is not None
     assert NOTE_PRESSURE < len(mark[1]) < NOTE_LIMIT
-    assert ledger.open > 500
+    # One byte for each that stands alone, three quarters of them after base64.
+    assert ledger.open > 2000
 
 
 def test_offsets_in_hand_elsewhere_stay_open_until_they_come() -> None:
@@ -164,8 +181,8 @@ def test_any_note_loads_or_is_refused(offset: int, note: str) -> None:
 
 
 def test_notes_of_a_later_version_are_refused() -> None:
-    with pytest.raises(NoteUnreadable, match="version 02"):
-        Ledger.load(0, "Ag")
+    with pytest.raises(NoteUnreadable, match="version 03"):
+        Ledger.load(0, "Aw")
 
 
 def test_a_note_that_claims_a_huge_run_is_refused(monkeypatch: Any) -> None:

@@ -205,6 +205,11 @@ class Gateway:
                 self._forget(audio)
         self._paused.difference_update(partitions)
 
+    def missed(self, partition: Partition, first: int) -> None:
+        """Chunks have gone unread: what of their audios comes is incomplete, and is answered so."""
+        log.warning("%s/%d begins at %d: chunks before it are gone", partition.topic, partition.number, first)
+        self._partitions.skip(partition, first)
+
     # --- taking in
 
     def _take_in(self, record: Delivered) -> None:

@@ -100,6 +100,13 @@ class Partitions:
         self._answers = [answer for answer in self._answers if answer.partition in self.owned]
         return gone
 
+    def skip(self, partition: Partition, first: int) -> None:
+        """The broker has dropped what was below ``first``: nothing waits for it any more."""
+        owned = self.owned[partition]
+        owned.ledger.skip(first)
+        owned.position = max(owned.position, first)
+        owned.dirty = True
+
     # --- records
 
     def deliver(self, record: Delivered) -> Owned | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from lfk.brokers.base import Delivered, Record
 from lfk.brokers.codec import Codec
 from lfk.core.cloudevents import TRACEPARENT, event_headers
 from lfk.core.errors import Kind, LfkError
+from lfk.core.failure_record import DEAD_EVENT, FailureRecord, OriginalRecord, is_event_id
 from lfk.core.identity import event_id
 from lfk.core.messages import TRANSCRIPT_TYPE, Announcement, Failure
 from lfk.core.printable import printable
@@ -28,8 +27,6 @@ RETRY_EVENT = "lfk.retry.event"
 RETRY_ATTEMPTS = "lfk.retry.attempts"
 RETRY_DUE = "lfk.retry.due"
 ORIGIN = ("lfk.error.original.topic", "lfk.error.original.partition", "lfk.error.original.offset")
-
-_EVENT_ID = re.compile(r"^[0-9a-f]{32}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ def receive(record: Delivered) -> tuple[Job, float]:
     headers = record.headers
     event = headers.get(RETRY_EVENT, b"").decode("ascii", "replace")
     here = (record.partition.topic, record.partition.number, record.offset)
-    if not _EVENT_ID.match(event):
+    if not is_event_id(event):
         event = event_id(*here, record.timestamp, record.key)
         return Job(record, event, origin=here), 0.0
     origin = (
@@ -111,7 +108,7 @@ def dead_letter(job: Job, error: LfkError, attempts: int, topics: Topics) -> Rec
         "lfk.error.stage": job.stage.encode("ascii", "replace"),
         "lfk.error.attempts": str(attempts).encode("ascii"),
         "lfk.error.time": str(int(time.time() * 1000)).encode("ascii"),
-        "lfk.error.event": job.event_id.encode("ascii"),
+        DEAD_EVENT: job.event_id.encode("ascii"),
         **_origin(job),
     }
     return Record(topics.dlq, job.record.key, job.record.value, headers)
@@ -135,15 +132,20 @@ def retry_record(job: Job, error: LfkError, attempts: int, due: float, topics: T
     return Record(topics.retry, job.record.key, job.record.value, headers)
 
 
-def failure_record(announcement: Announcement, error: LfkError, job: Job) -> bytes:
-    """The failure as the store keeps it, for the dlq verbs, ``check`` and ``--only failed``."""
-    data = {
-        **announcement.to_dict(),
-        "hint": error.hint,
-        "kind": error.kind.value,
-        "origin": {"topic": job.origin[0], "partition": job.origin[1], "offset": job.origin[2]},
-    }
-    return json.dumps(data, ensure_ascii=False, sort_keys=True).encode("utf-8", "backslashreplace")
+def failure_record(announcement: Announcement, error: LfkError, job: Job) -> FailureRecord:
+    """The failure as the store keeps it, for the dlq verbs, ``check`` and ``--only failed``.
+
+    ``announcement`` is what :func:`failed_announcement` made.
+    """
+    # What a hub has added on the way is not of the record that arrived.
+    headers = {name: value for name, value in job.record.headers.items() if not name.startswith("lfk.")}
+    return FailureRecord(
+        announcement=announcement,
+        hint=error.hint,
+        kind=error.kind,
+        origin=job.origin,
+        original=OriginalRecord.of(job.origin[0], job.record.key, job.record.value, headers),
+    )
 
 
 def _origin(job: Job) -> dict[str, bytes]:

@@ -91,6 +91,16 @@ class Holdings:
         """The partition's note is near its limit."""
         return self._owned[partition].ledger.pressed
 
+    def skip(self, partition: Partition, first: int) -> None:
+        """The broker has dropped what was below ``first``: nothing waits for it any more."""
+        owned = self._owned[partition]
+        owned.ledger.skip(first)
+        owned.dirty = True
+
+    def in_hand_of(self, partition: Partition) -> int:
+        """References of one partition taken in and not settled."""
+        return self._owned[partition].ledger.open
+
     # --- jobs
 
     def deliver(self, record: Delivered) -> bool:

@@ -8,24 +8,23 @@ threads only run jobs and report. The order that makes it safe::
     3. a job ends                 its answer waits; result and files are in the store already
     4. answers are settled        announcement (or retry, or dead letter) and progress in one transaction
     5. a partition goes           its jobs are orphaned: they may finish into the store, but answer nothing
+
+A hub that is in trouble itself (its store, its disk, its default model, its engines) begins nothing and costs no job an
+attempt; if the trouble lasts, it leaves its partitions to the other hubs until it is well.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import logging
 import queue
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from lfk.brokers.base import Broker, Delivered, Partition, Progress
 from lfk.brokers.codec import Codec
-from lfk.core.admission import Admission
-from lfk.core.errors import AttemptsExhausted, Kind, LfkError
+from lfk.core.errors import AttemptsExhausted, Kind, LfkError, Suspect
 from lfk.core.messages import Announcement
 from lfk.roles.hub.answers import (
     announcement_record,
@@ -34,10 +33,13 @@ from lfk.roles.hub.answers import (
     receive,
     retry_record,
 )
+from lfk.roles.hub.flow import MOST_IN_HAND, Flow
 from lfk.roles.hub.holdings import Answer, Holdings
 from lfk.roles.hub.job import Job
 from lfk.roles.hub.plan import HubPlan, Summary
-from lfk.roles.hub.threads import Begin, Ended, JobThreads, Recorded
+from lfk.roles.hub.self_check import SelfCheck, Trouble
+from lfk.roles.hub.threads import Begin, Ended, JobThreads, Probed, Recorded
+from lfk.roles.hub.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +49,12 @@ _BUSY_POLL_SECONDS = 0.02
 _IDLE_POLL_SECONDS = 0.2
 #: References taken in ahead per lane and job thread, so that there is a choice of what to start next.
 _WINDOW = 4
-#: Retries read ahead of their time, in all; beyond that their partitions are paused.
-_DUE_LIMIT = 500
 #: Settlements tried at the end: one may fail, the next reads again what stands, one more settles the rest.
 _LAST_SETTLEMENTS = 3
-#: How long a job whose store is out of order waits before it looks again.
-_OUTAGE_SECONDS = 5.0
+#: Trouble that lasts longer than this is not worth waiting for: other hubs may be well.
+_LEAVE_SECONDS = 30.0
+#: A store that does not answer is mostly out of everybody's reach, and what engines have found waits here to be kept.
+_LEAVE_STORE_SECONDS = 300.0
 
 
 class Hub:
@@ -67,45 +69,69 @@ class Hub:
         plan: HubPlan,
         stop: threading.Event,
         stop_engines: Callable[[], None],
-        model_of: Callable[[Delivered], str],
+        describe: Callable[[Job], None],
         report: Callable[[Announcement], None],
+        references_missed: Callable[[], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``model_of`` names the model that a record asks for, ``report`` gets every announcement that is settled."""
+        """``describe`` notes what a job's record asks for, ``report`` gets every announcement that is settled.
+
+        ``references_missed`` is called when references have gone from their topic unread.
+        """
         self._codec = codec
         self._threads = threads
         self._plan = plan
         self._stop = stop
         self._stop_engines = stop_engines
         self._report = report
-        self._model_of = model_of
+        self._references_missed = references_missed
         self._clock = clock
-        self._lane_of = {topic: lane for lane, topic in plan.lanes.items()}
-        self._admission: Admission[Job] = Admission(plan.weights)
+        lane_of = {topic: lane for lane, topic in plan.lanes.items()}
+        self._waiting = Waiting(plan.weights, lane_of, describe, plan.engines)
         self._holdings = Holdings(plan.topics.dlq, self._concluded)
         self._running: dict[int, tuple[Hashable, Job]] = {}
         self._seen_running: tuple[Job, ...] = ()
-        #: Jobs on their last attempt after earlier ones died with their hub, and whether one of them runs.
-        self._suspects: deque[Job] = deque()
-        self._alone = False
-        #: Models of the jobs that were started last: engines are likely to have them loaded.
-        self._loaded: deque[str] = deque(maxlen=plan.engines)
-        self._due: list[tuple[float, int, Job]] = []
-        self._tie = itertools.count()
         self._begins: list[Begin] = []
-        self._paused: set[Partition] = set()
+        self._self_check = SelfCheck(threads.probe, plan.breaker)
+        #: Out of the group because of trouble.
+        self._away = False
+        #: An engine of this hub has done some work.
+        self._worked = False
+        self._turned_at = time.monotonic()
         self._settled_at = 0.0
         self._active_at = time.monotonic()
         #: The group has told which partitions are this hub's; before that nothing says that there is no work.
         self._joined = False
         self._fatal: LfkError | None = None
         self.summary = Summary()
-        self._member = broker.member(plan.group, list(self._lane_of), self)
+        self._member = broker.member(plan.group, list(lane_of), self)
+        self._flow = Flow(self._member)
+
+    # --- seen from other threads
 
     @property
     def running(self) -> tuple[Job, ...]:
-        """Jobs in the hands of threads, as of the last change; may be read by any thread."""
+        """Jobs in the hands of threads, as of the last change."""
         return self._seen_running
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """What keeps this hub from working, if anything does."""
+        return self._self_check.trouble
+
+    @property
+    def joined(self) -> bool:
+        """The group has told which partitions are this hub's."""
+        return self._joined and not self._away
+
+    @property
+    def stopping(self) -> bool:
+        """It was told to stop, or is through."""
+        return self._stop.is_set()
+
+    def turned(self) -> float:
+        """Seconds since this hub's thread last turned."""
+        return time.monotonic() - self._turned_at
 
     # --- life
 
@@ -132,20 +158,24 @@ class Hub:
             return True
         if self._plan.max_jobs and self.summary.answered >= self._plan.max_jobs:
             return True
-        if not self._plan.exit_when_idle or not self._joined or self._holdings.in_hand:
+        if not self._plan.exit_when_idle or not self.joined or self._holdings.in_hand or self.trouble:
             return False
         return time.monotonic() - self._active_at >= self._plan.exit_when_idle
 
     def _turn(self) -> None:
         """One round: read, sort out what threads report, begin, settle, start."""
+        self._turned_at = time.monotonic()
         busy = bool(self._running) or self._holdings.unsettled
         record = self._member.poll(_BUSY_POLL_SECONDS if busy else _IDLE_POLL_SECONDS)
         if record is not None:
             self._take_in(record)
         self._serve()
-        self._wake_due()
+        self._self_check.look()
+        self._keep_away()
+        for job in self._waiting.woken(self._clock()):
+            self._queue(job)
         self._start_jobs()
-        self._steer_flow()
+        self._flow.steer(self._holdings.partitions, self._has_enough)
         if self._holdings.in_hand:
             self._active_at = time.monotonic()
 
@@ -164,13 +194,13 @@ class Hub:
         if self._running:
             log.info("stopping: %d jobs have %.0f s to finish", len(self._running), self._plan.grace)
         self._stop.set()
-        for partition in self._holdings.partitions:
-            self._pause(partition)
+        self._flow.pause(self._holdings.partitions)
         engines_told = False
         while self._running:
             if not engines_told and time.monotonic() >= deadline:
                 engines_told = True
                 self._stop_engines()
+            self._turned_at = time.monotonic()
             self._member.poll(_BUSY_POLL_SECONDS)
             self._serve()
         for _attempt in range(_LAST_SETTLEMENTS):
@@ -180,6 +210,18 @@ class Hub:
     def _settle(self) -> None:
         self._settled_at = time.monotonic()
         self._holdings.settle(self._member)
+
+    def _keep_away(self) -> None:
+        """Leave the partitions to others while trouble lasts, and come back when it is over."""
+        trouble = self.trouble
+        patience = _LEAVE_STORE_SECONDS if trouble and trouble.suspect is Suspect.STORE else _LEAVE_SECONDS
+        if trouble is not None and not self._away and time.time() - trouble.since >= patience:
+            log.warning("leaving the group until this hub is well")
+            self._away = True
+            self._member.leave()
+        elif trouble is None and self._away:
+            self._away = self._joined = False
+            self._member.join()
 
     # --- group life (called by the member, inside poll)
 
@@ -196,12 +238,15 @@ class Hub:
         if not lost and self._holdings.unsettled:
             self._settle()
         gone = self._holdings.drop(partitions)
-        self._paused.difference_update(partitions)
-        self._admission.drop(gone)
-        self._due = [item for item in self._due if id(item[2]) not in gone]
-        heapq.heapify(self._due)
-        self._suspects = deque(job for job in self._suspects if id(job) not in gone)
+        self._flow.forget(partitions)
+        self._waiting.drop(gone)
         log.info("revoked: %s", _names(partitions))
+
+    def missed(self, partition: Partition, first: int) -> None:
+        """References have gone unread: the store still knows what is outstanding."""
+        log.warning("%s/%d begins at %d: references before it are gone", partition.topic, partition.number, first)
+        self._holdings.skip(partition, first)
+        self._references_missed()
 
     # --- taking in
 
@@ -211,71 +256,45 @@ class Hub:
         job, due = receive(record)
         self._holdings.keep(job)
         if due > self._clock():
-            self._wait(job, due)
+            self._waiting.add_later(job, due)
         else:
             self._queue(job)
 
     def _queue(self, job: Job) -> None:
+        # Attempts begun and not ended have died with their hub.
         begun = self._holdings.attempts(job)
-        if begun and begun >= self._plan.retry.attempts - 1:
-            # Attempts that died with their hub: the last one runs alone, so that it can hurt nobody else.
-            self._suspects.append(job)
-            return
-        record = job.record
-        # One job per audio and topic at a time; a record without a key is an audio of its own.
-        key = (record.partition.topic, record.key or (record.partition, record.offset))
-        job.model = self._model_of(record)
-        self._admission.add(self._lane_of[record.partition.topic], key, job, job.model)
-
-    def _wait(self, job: Job, due: float) -> None:
-        heapq.heappush(self._due, (due, next(self._tie), job))
-
-    def _wake_due(self) -> None:
-        while self._due and self._due[0][0] <= self._clock():
-            self._queue(heapq.heappop(self._due)[2])
+        self._waiting.add(job, suspect=begun > 0 and begun >= self._plan.retry.attempts - 1)
 
     def _start_jobs(self) -> None:
-        while len(self._running) < self._plan.slots and not self._stop.is_set():
+        while len(self._running) < self._plan.slots and not self._stop.is_set() and self.trouble is None:
             if self._plan.max_jobs and self.summary.answered + len(self._running) >= self._plan.max_jobs:
                 return
-            if self._suspects or self._alone:
-                if not self._running:
-                    self._alone = True
-                    self._start(self._suspects.popleft(), None)
-                return
-            item = self._admission.next(self._loaded)
+            item = self._waiting.next(len(self._running))
             if item is None:
                 return
-            self._start(item[1], item[0])
-            self._loaded.append(item[1].model)
+            self._start(*item)
 
-    def _start(self, job: Job, key: Hashable) -> None:
+    def _start(self, key: Hashable, job: Job) -> None:
         self._running[id(job)] = (key, job)
         self._seen_running = tuple(job for _key, job in self._running.values())
         used = job.earlier_attempts + self._holdings.attempts(job)
         if job.verdict is None and used >= self._plan.retry.attempts:
-            job.verdict = AttemptsExhausted(f"{used} attempts began and none came to an end")
+            job.verdict, job.spent = AttemptsExhausted(f"{used} attempts began and none came to an end"), used
         if job.verdict is not None:
-            self._threads.record(job, failed_announcement(job, job.verdict, used), job.verdict)
+            self._threads.record(job, failed_announcement(job, job.verdict, job.spent), job.verdict)
         else:
             self._threads.start(job)
 
-    def _steer_flow(self) -> None:
-        """Pause what has enough waiting, resume what has not; what is not taken in is there for other hubs."""
-        window = _WINDOW * self._plan.slots
-        for partition in self._holdings.partitions:
-            waiting = self._admission.waiting(self._lane_of[partition.topic])
-            full = waiting >= window or len(self._due) >= _DUE_LIMIT or self._holdings.pressed(partition)
-            if full:
-                self._pause(partition)
-            elif partition in self._paused:
-                self._member.resume([partition])
-                self._paused.discard(partition)
-
-    def _pause(self, partition: Partition) -> None:
-        if partition not in self._paused:
-            self._member.pause([partition])
-            self._paused.add(partition)
+    def _has_enough(self, partition: Partition) -> bool:
+        """Whether nothing more of a partition should be taken in."""
+        holdings = self._holdings
+        return (
+            self.trouble is not None
+            or self._waiting.able(partition.topic) >= _WINDOW * self._plan.slots
+            or (self._waiting.many_due and partition.topic == self._plan.topics.retry)
+            or holdings.in_hand_of(partition) >= MOST_IN_HAND
+            or holdings.pressed(partition)
+        )
 
     # --- what threads report
 
@@ -289,15 +308,18 @@ class Hub:
                 self._begins.append(report)
             elif isinstance(report, Ended):
                 self._ended(report)
-            else:
+            elif isinstance(report, Recorded):
                 self._recorded(report)
+            else:
+                self._probed(report)
 
     def _grant_begins(self) -> None:
         """Record the starts of attempts in one commit, then let them start."""
         asked, self._begins = self._begins, []
         wanted: list[Begin] = []
         for begin in asked:
-            if self._stop.is_set() or begin.job.orphaned:
+            # In trouble, too: a job that waits here has an engine, which is needed for a look at the engines.
+            if self._stop.is_set() or begin.job.orphaned or self.trouble is not None:
                 begin.refused.set()
                 begin.granted.set()
             else:
@@ -313,30 +335,53 @@ class Hub:
         if job.orphaned:
             self._let_go(job)
         elif ended.announcement is not None:
+            if job.transcribed:
+                self._worked = True
+                self._self_check.worked()
             self._let_go(job)
             record = announcement_record(ended.announcement, job, self._codec, self._plan.topics)
             self._holdings.answer(Answer(job, [record], ended.announcement))
-        elif error is None or error.kind is Kind.FATAL or (self._stop.is_set() and error.kind is Kind.TRANSIENT):
-            # Not the job's doing: this hub stops or cannot work, and the next one goes on with it.
+        elif error is None or (self._stop.is_set() and (error.suspect or error.kind is Kind.TRANSIENT)):
+            # Not the job's doing: this hub stops or is in trouble, and the next one goes on with it.
             self._let_go(job)
             self._holdings.take_back(job)
-            if error is not None and error.kind is Kind.FATAL:
-                self._fatal = error
-                self._stop.set()
-        elif ended.outage:
-            log.warning("the store is out of order; the reference waits: %s", error, extra=_about(job))
+            if not self._stop.is_set():
+                self._queue(job)
+        elif error.kind is Kind.FATAL and not self._worked:
+            # It cannot work at all, as it is set up: somebody has to act before it is started again.
             self._let_go(job)
             self._holdings.take_back(job)
-            self._wait(job, self._clock() + _OUTAGE_SECONDS)
-        else:
+            self._fatal = error
+            self._stop.set()
+        elif not self._self_check.hold(ended, error):
             self._failed(job, error)
+
+    def _probed(self, report: Probed) -> None:
+        """What was held is the job's own failure, or waits until this hub is well."""
+        for held, ours in self._self_check.told(report):
+            job = held.job
+            if job.orphaned:
+                self._let_go(job)
+            elif ours:
+                log.warning("the reference waits: %s", held.error, extra=_about(job))
+                self._let_go(job)
+                if isinstance(held, Ended):
+                    self._holdings.take_back(job)
+                if not self._stop.is_set():
+                    self._queue(job)
+            elif isinstance(held, Recorded):
+                # The answer matters more than its copy in the store; the dead letter says the same.
+                log.warning("the failure is not recorded in the store: %s", held.unrecorded, extra=_about(job))
+                self._answer_failed(held)
+            elif held.error is not None:
+                self._failed(job, held.error)
 
     def _failed(self, job: Job, error: LfkError) -> None:
         attempts = job.earlier_attempts + self._holdings.attempts(job) + (not job.begun)
         wait = self._plan.retry.wait(attempts, random.random) if error.kind is Kind.TRANSIENT else None
         if wait is None:
             log.error("%s at %s: %s", error.code, job.stage, error, extra=_about(job))
-            job.verdict = error
+            job.verdict, job.spent = error, attempts
             self._threads.record(job, failed_announcement(job, error, attempts), error)
             return
         log.warning("%s at %s, again in %.0f s: %s", error.code, job.stage, wait, error, extra=_about(job))
@@ -347,9 +392,14 @@ class Hub:
 
     def _recorded(self, report: Recorded) -> None:
         job = report.job
-        self._let_go(job)
         if job.orphaned:
-            return
+            self._let_go(job)
+        elif report.unrecorded is None or not self._self_check.hold(report, report.unrecorded):
+            self._answer_failed(report)
+
+    def _answer_failed(self, report: Recorded) -> None:
+        job = report.job
+        self._let_go(job)
         failure = report.announcement.error
         attempts = failure.attempts if failure else 0
         records = [
@@ -362,8 +412,7 @@ class Hub:
         """The job's thread is free again."""
         key, _job = self._running.pop(id(job))
         self._seen_running = tuple(other for _key, other in self._running.values())
-        self._admission.release(key)
-        self._alone = False
+        self._waiting.release(key)
 
     def _concluded(self, answer: Answer) -> None:
         """The answer is the broker's now."""

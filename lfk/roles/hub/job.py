@@ -17,16 +17,16 @@ from pathlib import Path
 from lfk.brokers.base import Delivered
 from lfk.brokers.codec import Codec
 from lfk.core.addressing import AudioAddress, Roots, resolve
-from lfk.core.errors import AudioEmpty, AudioTooLarge, LfkError, ModelMissing, ObjectMissing
+from lfk.core.errors import AudioEmpty, AudioTooLarge, LfkError, ModelMissing, ObjectMissing, StoreError
 from lfk.core.identity import job_id as identify_job
 from lfk.core.identity import recognition_id
-from lfk.core.location import Location
 from lfk.core.manifest import AudioVersion, Manifest, Rendering, StoredResult
 from lfk.core.messages import Announcement, AudioReference
 from lfk.core.options import JobOptions, parse_options
 from lfk.core.transcript import Transcript
 from lfk.engine.base import EngineKind, ModelIdentity, Task
 from lfk.engine.pool import EnginePool
+from lfk.roles.failures import Failures
 from lfk.roles.hub.scratch import Scratch
 from lfk.roles.results import Published, Results
 from lfk.roles.tombstones import Tombstones
@@ -61,6 +61,10 @@ class Job:
     begun: bool = False
     #: It has failed for good already; only the record of that is outstanding.
     verdict: LfkError | None = None
+    #: Attempts begun when that was decided.
+    spent: int = 0
+    #: What the engine found, until the store has it: an outage in between costs no second run.
+    result: StoredResult | None = None
     #: The engine was at work; otherwise what was there already is announced as reused.
     transcribed: bool = False
     #: The hub has lost this job's partition: finish what helps, announce nothing.
@@ -94,6 +98,7 @@ class JobRunner:
     ) -> None:
         self._store = store
         self._roots = roots
+        self._failures = Failures(store, roots.records)
         self._codec = codec
         self._results = results
         self._kind = kind
@@ -137,19 +142,27 @@ class JobRunner:
         if done is None:
             done = self._work(job, address, key, info, identity, options, rendering, begin)
         if reference.causation_id:
-            # A dead letter that was sent again and has come good.
-            self._store.delete(failure_location(self._roots.records, reference.causation_id))
+            self._come_good(reference.causation_id)
         return announce(job, address, done)
 
-    def model_of(self, record: Delivered) -> str:
-        """The model that a record asks for, empty where it cannot be told; for choosing what to start next."""
+    def describe(self, job: Job) -> None:
+        """Note what a job's record asks for, as far as that can be told without a look at the audio."""
         try:
-            reference = self._codec.decode_reference(record.value)
-            return resolve(reference.path_to_audio, reference.transcription_approach, self._roots).model
-        except LfkError:
-            return ""
+            reference = job.reference = self._codec.decode_reference(job.record.value)
+            address = job.address = resolve(reference.path_to_audio, reference.transcription_approach, self._roots)
+            job.model = address.model
+        except LfkError as error:
+            # Running it will fail in the same way, and answer for it.
+            log.debug("not to be told: %s", error, extra={"event_id": job.event_id})
 
     # --- steps
+
+    def _come_good(self, failed: str) -> None:
+        """A dead letter that was sent again is done: its failure goes. A store that keeps everything costs no job."""
+        try:
+            self._failures.forget(failed)
+        except StoreError as error:
+            log.warning("the failure of %s stays recorded: %s", failed, error)
 
     def _look(self, address: AudioAddress) -> tuple[ObjectInfo, AudioAddress, bool]:
         """The audio object; a relative path with a leading ``sources`` may name it in two ways.
@@ -256,14 +269,15 @@ class JobRunner:
                     scratch=folder,
                     recognised=None if forced_by else self._results.load_recognition(heard),
                 )
-                result = self._transcribe(job, task, begin, heard, forced_by)
+                if job.result is None or job.result.job_id != job.job_id:
+                    job.result = self._transcribe(job, task, begin, heard)
+                job.stage = "write"
+                result = self._results.save(job.result, forced_by)
         job.stage = "write"
         with _timed(job, "write"):
             return self._results.publish(key, address, version, result, rendering)
 
-    def _transcribe(
-        self, job: Job, task: Task, begin: Callable[[], None], heard: str, forced_by: str | None
-    ) -> StoredResult:
+    def _transcribe(self, job: Job, task: Task, begin: Callable[[], None], heard: str) -> StoredResult:
         """Engine work. The recognition is kept as soon as it is there: no later stage's failure costs it."""
         job.stage = "queue"
         with self._pool.engine() as engine:
@@ -274,13 +288,16 @@ class JobRunner:
                 log.debug("%s %.0f%%", stage, part * 100, extra={"job_id": job.job_id})
 
             def recognised(transcript: Transcript) -> None:
-                self._results.save_recognition(heard, transcript)
+                try:
+                    self._results.save_recognition(heard, transcript)
+                except LfkError as error:
+                    # It only saves work should something fail later; the work that is under way goes on.
+                    log.warning("the recognition is not kept: %s", error, extra={"job_id": job.job_id})
 
             outcome = engine.run(task, progress, recognised)
         job.transcribed = True
         job.timings.update(outcome.timings)
-        job.stage = "write"
-        result = StoredResult(
+        return StoredResult(
             event_id=job.event_id,
             job_id=job.job_id or "",
             transcript=outcome.transcript,
@@ -288,7 +305,6 @@ class JobRunner:
             timings=outcome.timings,
             reused_stages=outcome.reused_stages,
         )
-        return self._results.save(result, forced_by)
 
 
 def _job_id(sha256: str, address: AudioAddress, identity: ModelIdentity, options: JobOptions) -> str:
@@ -342,8 +358,3 @@ def _suffix(name: str) -> str:
     """The file's suffix where it is a plain one; nothing else of a name from outside reaches the disk."""
     suffix = Path(name).suffix.lower()
     return suffix if re.fullmatch(r"\.[a-z0-9]{1,5}", suffix) else ""
-
-
-def failure_location(records: Location, event: str) -> Location:
-    """Where the failure of a reference is recorded in the store."""
-    return records.join(f"failed/{event}.json")

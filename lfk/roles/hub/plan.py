@@ -25,6 +25,8 @@ class HubPlan:
     #: Seconds over which quick jobs share a settlement, and that running jobs get on a stop.
     settle_interval: float
     grace: float
+    #: Audios in a row that engines may fail before the hub tries its engines itself; 0 for never.
+    breaker: int = 5
     max_jobs: int = 0
     exit_when_idle: float = 0.0
 

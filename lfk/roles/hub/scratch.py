@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 _PREFIX = "lfk-hub-"
 _LOCK = "lock"
+#: A disk that has not even room for this takes no recording.
+_CHECK_BYTES = 16 << 20
 
 
 class Scratch:
@@ -76,6 +78,18 @@ class Scratch:
             with self._freed:
                 self._reserved -= size
                 self._freed.notify_all()
+
+    def check(self) -> None:
+        """Confirm that the disk takes anything at all.
+
+        Raises:
+            ScratchFull: it does not.
+        """
+        try:
+            with tempfile.TemporaryFile(dir=self.folder) as file:
+                file.write(b"\0" * _CHECK_BYTES)
+        except OSError as error:
+            raise ScratchFull(f"{self.folder} cannot be written: {error.strerror}") from error
 
     def close(self) -> None:
         """Remove everything."""

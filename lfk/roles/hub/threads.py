@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from lfk.core.errors import AccessDenied, BucketMissing, LfkError, StoreFull, Unreachable
+from lfk.core.errors import LfkError, Suspect
 from lfk.core.messages import Announcement
 from lfk.roles.hub.job import Job, JobRunner
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Released(Exception):
-    """The hub stops or has lost the job: whoever gets the reference next does it."""
+    """The hub stops, is in trouble or has lost the job: whoever gets the reference next does it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +35,34 @@ class Ended:
     job: Job
     announcement: Announcement | None = None
     error: LfkError | None = None
-    #: The hub's own store is out of order, confirmed by a probe: it costs no attempt.
-    outage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A job's final failure is in the store."""
+    """A job's final failure is in the store, or (``unrecorded``) why it is not."""
 
     job: Job
     announcement: Announcement
     error: LfkError
+    unrecorded: LfkError | None = None
 
 
-Report = Begin | Ended | Recorded
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """The hub has looked at itself: what is wrong and with which part, or both None."""
 
-#: Errors that may be the store's and not the audio's; a probe of the hub's own store decides.
-_MAYBE_OUTAGE = (Unreachable, AccessDenied, BucketMissing, StoreFull)
+    suspect: Suspect | None = None
+    error: LfkError | None = None
+
+
+Report = Begin | Ended | Recorded | Probed
 
 
 class UnexpectedFailure(LfkError):
     """A fault of lfk itself, which must not take the hub down with it."""
 
     code = "internal"
+    suspect = Suspect.ENGINE
     hint = "report this with the hub's log"
 
 
@@ -69,14 +74,14 @@ class JobThreads:
         runner: JobRunner,
         count: int,
         *,
-        store_works: Callable[[], bool],
+        probes: Mapping[Suspect, Callable[[], None]],
         record_failure: Callable[[Job, Announcement, LfkError], None],
     ) -> None:
-        """``store_works`` probes the hub's own store; ``record_failure`` keeps a failure in it."""
+        """``probes`` look at parts of the hub and raise what is wrong; ``record_failure`` keeps one in the store."""
         self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
         self._errands: queue.SimpleQueue[Callable[[], Report] | None] = queue.SimpleQueue()
         self._runner = runner
-        self._store_works = store_works
+        self._probes = probes
         self._record_failure = record_failure
         self._threads = [threading.Thread(target=self._work, name=f"lfk-job-{n}", daemon=True) for n in range(count)]
         for thread in self._threads:
@@ -89,6 +94,10 @@ class JobThreads:
     def record(self, job: Job, announcement: Announcement, error: LfkError) -> None:
         """Keep a job's final failure in the store."""
         self._errands.put(lambda: self._record(job, announcement, error))
+
+    def probe(self, suspects: Iterable[Suspect]) -> None:
+        """Look at parts of the hub itself."""
+        self._errands.put(lambda: self._look(suspects))
 
     def close(self, timeout: float) -> None:
         """Let every thread end after its errand, at most ``timeout`` seconds each."""
@@ -107,7 +116,7 @@ class JobThreads:
         except Released:
             return Ended(job)
         except LfkError as error:
-            return Ended(job, error=error, outage=self._is_outage(error))
+            return Ended(job, error=error)
         except Exception as error:
             log.exception("a fault of lfk itself, at %s", job.stage, extra={"event_id": job.event_id})
             return Ended(job, error=UnexpectedFailure(f"{type(error).__name__} in stage {job.stage}"))
@@ -116,14 +125,19 @@ class JobThreads:
         try:
             self._record_failure(job, announcement, error)
         except LfkError as unrecorded:
-            if self._is_outage(unrecorded):
-                return Ended(job, error=error, outage=True)
-            # The answer matters more than its copy in the store; the dead letter says the same.
-            log.warning("the failure is not recorded in the store: %s", unrecorded, extra={"event_id": job.event_id})
+            return Recorded(job, announcement, error, unrecorded)
         return Recorded(job, announcement, error)
 
-    def _is_outage(self, error: LfkError) -> bool:
-        return isinstance(error, _MAYBE_OUTAGE) and not self._store_works()
+    def _look(self, suspects: Iterable[Suspect]) -> Report:
+        for suspect in sorted(suspects):
+            try:
+                self._probes[suspect]()
+            except LfkError as error:
+                return Probed(suspect, error)
+            except Exception as error:
+                log.exception("a fault of lfk itself, in a look at the %s", suspect.value)
+                return Probed(suspect, UnexpectedFailure(f"{type(error).__name__} in a look at the {suspect.value}"))
+        return Probed()
 
     def _begin(self, job: Job) -> None:
         request = Begin(job, threading.Event(), threading.Event())

@@ -1,0 +1,23 @@
+"""What commands print: text from outside can neither forge a line nor end the command."""
+
+from __future__ import annotations
+
+import io
+import json
+
+from lfk.cli.console import Console
+
+
+def written(*, as_json: bool, name: str) -> str:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="utf-8")
+    Console(as_json=as_json, out=out, err=out).result("file", {"name": name}, f"sent  {name}")
+    out.flush()
+    return raw.getvalue().decode("utf-8")
+
+
+def test_half_a_character_is_written_as_an_escape() -> None:
+    line = written(as_json=True, name="a\ud800é\\b")
+    assert json.loads(line) == {"event": "file", "name": "a\ud800é\\b"}
+    assert "é" in line
+    assert written(as_json=False, name="a\ud800\x1b[31m") == "sent  a\\ud800\\x1b[31m\n"
