@@ -23,6 +23,8 @@ MAX_CHUNK_BYTES = 64 << 20
 MOST_CHUNKS = 200_000
 
 CHUNK_TYPE = "lfk.audio.chunk"
+#: The CloudEvents source of chunks, and of what the gateway sends.
+EVENT_SOURCE = "lfk/chunks"
 
 #: How many missing chunks an error names.
 _SHOWN = 5

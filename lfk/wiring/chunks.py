@@ -75,8 +75,9 @@ def open_gateway(
         BrokerUnreachable, TopicMissing, BucketMissing: it could not work.
         UsageError: there is no Kafka, or the scratch folder cannot be used.
     """
-    from lfk.roles.chunks.gateway import Gateway, GatewayPlan
+    from lfk.roles.chunks.gateway import Gateway
     from lfk.roles.chunks.keeper import Keeper
+    from lfk.roles.chunks.plan import GatewayPlan
     from lfk.roles.chunks.spool import Spool
     from lfk.roles.hub.answers import Topics
     from lfk.roles.hub.scratch import Scratch

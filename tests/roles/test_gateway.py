@@ -19,8 +19,9 @@ from lfk.core.errors import MessageTooLarge, SettlementLost, SettlementRefused, 
 from lfk.core.location import Location, parse_location
 from lfk.core.pcm import Pcm, wav_header
 from lfk.roles.chunks.audio import GatewaySummary, Joined
-from lfk.roles.chunks.gateway import Gateway, GatewayPlan
+from lfk.roles.chunks.gateway import Gateway
 from lfk.roles.chunks.keeper import Keeper
+from lfk.roles.chunks.plan import GatewayPlan
 from lfk.roles.chunks.spool import Spool
 from lfk.roles.hub.answers import Topics
 from lfk.stores.base import SOURCE

@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from lfk.brokers.base import Broker, Delivered, Partition, Progress, Record
+from lfk.brokers.base import Broker, Delivered, Partition, Progress
 from lfk.brokers.codec import Codec
 from lfk.core.chunks import AudioChunk
 from lfk.core.errors import (
@@ -37,17 +37,14 @@ from lfk.core.errors import (
     Unreachable,
 )
 from lfk.core.messages import AudioReference
+from lfk.roles.chunks.answers import Answers
 from lfk.roles.chunks.audio import Audio, GatewaySummary, Joined, Stopped, key_of
 from lfk.roles.chunks.keeper import Keeper
 from lfk.roles.chunks.partitions import Answer, Owned, Partitions
+from lfk.roles.chunks.plan import GatewayPlan
 from lfk.roles.chunks.spool import Spool, over_budget
-from lfk.roles.hub.answers import Topics, announcement_record, dead_letter, failed_announcement, receive
-from lfk.roles.hub.job import Job
-from lfk.roles.sender import reference_record
 
 log = logging.getLogger(__name__)
-
-SOURCE = "lfk/chunks"
 
 #: One wait for the broker while something is being stored or waits to be settled, and while nothing does.
 _BUSY_POLL_SECONDS = 0.02
@@ -62,25 +59,6 @@ _FULL, _ROOM = 0.9, 0.7
 _MOST_AUDIOS = 10_000
 #: Settlements tried at the end.
 _LAST_SETTLEMENTS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayPlan:
-    """What a gateway is told once. Times in seconds."""
-
-    group: str
-    topic: str
-    topic_audio: str
-    answers: Topics
-    #: How long the next chunk of an audio may take.
-    timeout: float
-    settle_interval: float
-    #: Given to audios that are being stored on a stop.
-    grace: float
-    #: Bytes of one audio.
-    max_audio_bytes: int
-    transfers: int
-    exit_when_idle: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +98,7 @@ class Gateway:
         self._report = report
         self._clock = clock
         self._partitions = Partitions(self._concluded, clock)
+        self._answers = Answers(codec, plan.topic_audio, plan.answers)
         self._pool = ThreadPoolExecutor(max(1, plan.transfers), thread_name_prefix="lfk-store")
         self._stored: queue.SimpleQueue[_Stored] = queue.SimpleQueue()
         self._storing = 0
@@ -219,7 +198,7 @@ class Gateway:
         try:
             chunk = self._codec.decode_chunk(record.value)
         except RejectedReference as error:
-            self._refuse(record, error)
+            self._partitions.answer(self._answers.refused(record, error))
             return
         audio = owned.partial.get(key_of(chunk))
         if audio is None:
@@ -267,15 +246,6 @@ class Gateway:
                 audio.file = self._spool.open(pcm=audio.assembly.pcm is not None)
             self._spool.append(audio.file, chunk.frames)
 
-    def _refuse(self, record: Delivered, error: LfkError) -> None:
-        """Answer what is no chunk."""
-        job, _due = receive(record)
-        job.stage = "parse"
-        letter = dead_letter(job, error, 1, self._plan.answers)
-        outcome = Joined(f"{record.partition.topic}/{record.partition.number}@{record.offset}", 0, 0, error=error)
-        records = [letter, self._failed(job, error)]
-        self._partitions.answer(Answer(record.partition, [record.offset], records, outcome))
-
     # --- ends
 
     def _begin_storing(self, partition: Partition, owned: Owned, audio: Audio) -> None:
@@ -319,19 +289,9 @@ class Gateway:
             if following is not None:
                 self._submit(stored.partition, following)
             if stored.reference is not None:
-                self._refer(stored.partition, audio, stored.reference)
+                self._partitions.answer(self._answers.referred(stored.partition, audio, stored.reference))
             elif isinstance(error, LfkError):
-                self._answer(stored.partition, audio, [self._failed(audio.job, error)], error)
-
-    def _refer(self, partition: Partition, audio: Audio, reference: AudioReference) -> None:
-        assert audio.job.address is not None, "it was addressed with its first chunk"  # noqa: S101
-        location = audio.job.address.location
-        try:
-            record = reference_record(self._codec, self._plan.topic_audio, SOURCE, location, reference)
-        except RejectedReference as error:
-            self._answer(partition, audio, [self._failed(audio.job, error)], error)
-        else:
-            self._answer(partition, audio, [record], None)
+                self._partitions.answer(self._answers.failed(stored.partition, audio, error))
 
     def _give_up(self, audio: Audio, error: LfkError) -> None:
         """Nothing becomes of it: its bytes go at once, its answer waits for its last chunk."""
@@ -341,20 +301,7 @@ class Gateway:
     def _fail(self, partition: Partition, owned: Owned, audio: Audio, error: LfkError) -> None:
         self._forget(audio)
         owned.end(audio)
-        self._answer(partition, audio, [self._failed(audio.job, error)], error)
-
-    def _answer(self, partition: Partition, audio: Audio, records: list[Record], error: LfkError | None) -> None:
-        address = audio.job.address
-        location = address.location if address is not None and error is None else None
-        name, assembly = audio.key[0], audio.assembly
-        outcome = Joined(name, assembly.chunks, assembly.received, location, error)
-        self._partitions.answer(Answer(partition, audio.offsets, records, outcome))
-
-    def _failed(self, job: Job, error: LfkError) -> Record:
-        announcement = failed_announcement(job, error, 1)
-        record = announcement_record(announcement, job, self._codec, self._plan.answers)
-        headers = {**record.headers, "ce_source": SOURCE.encode("ascii")}
-        return Record(record.topic, record.key, record.value, headers)
+        self._partitions.answer(self._answers.failed(partition, audio, error))
 
     def _forget(self, audio: Audio) -> None:
         if audio.file is not None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from lfk.brokers.base import Publisher, Record
 from lfk.brokers.codec import Codec
 from lfk.core.addressing import Roots
-from lfk.core.chunks import CHUNK_TYPE, MOST_CHUNKS, AudioChunk
+from lfk.core.chunks import CHUNK_TYPE, EVENT_SOURCE, MOST_CHUNKS, AudioChunk
 from lfk.core.cloudevents import event_headers
 from lfk.core.errors import (
     AudioEmpty,
@@ -35,8 +35,6 @@ from lfk.core.media_types import content_type, is_media
 from lfk.core.pcm import HEADER_BYTES, Pcm, read_wav_header
 from lfk.core.request import Request
 from lfk.stores.local_file import SourceFile
-
-SOURCE = "lfk/chunks"
 
 #: What Kafka itself adds to a record and its batch, at most.
 _FRAMING_BYTES = 256
@@ -183,7 +181,7 @@ class ChunkSender:
         """
         key, value = chunk.path_to_audio.encode("utf-8"), self._codec.encode_chunk(chunk)
         event = f"{chunk.upload_id}-{chunk.chunk_index}"
-        headers = event_headers(event=event, type_=CHUNK_TYPE, source=SOURCE, timestamp=chunk.timestamp or 0)
+        headers = event_headers(event=event, type_=CHUNK_TYPE, source=EVENT_SOURCE, timestamp=chunk.timestamp or 0)
         size = len(key) + len(value) + sum(len(name) + len(text) for name, text in headers.items()) + _FRAMING_BYTES
         if size > self._plan.message:
             raise MessageTooLarge(
