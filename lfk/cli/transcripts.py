@@ -17,7 +17,7 @@ import argparse
 from pathlib import Path
 
 from lfk.cli.console import Console
-from lfk.core.errors import ExitCode, LfkError
+from lfk.core.errors import ExitCode, LfkError, UsageError
 from lfk.core.messages import Announcement
 from lfk.core.printable import printable
 from lfk.core.received import TranscriptFile
@@ -53,8 +53,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(_arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
+def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
     """Read announcements once, or until stopped."""
+    if arguments.command == []:
+        raise UsageError("--exec (LFK_EXEC) names no program", hint="put the program and its arguments behind --exec")
     from lfk import wiring
     from lfk.cli.signals import stop_on_signal
 
