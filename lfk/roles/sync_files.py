@@ -45,6 +45,7 @@ from lfk.roles.source import shown
 from lfk.roles.sync_events import BytesMoved, Event, FileDone, FileFound, Outcome, Summary
 from lfk.roles.sync_job import SyncJob
 from lfk.roles.sync_state import SyncState
+from lfk.roles.tombstones import Tombstones
 from lfk.roles.uploader import Result, Stopped, Task, Uploader
 from lfk.stores.base import ObjectStore
 
@@ -108,7 +109,13 @@ class FileSync:
         self._report = report
         self._stop = stop
         self._recorder = recorder
-        self._uploader = Uploader(store, job.identity, lambda: self.over, dry_run=job.dry_run)
+        self._uploader = Uploader(
+            store,
+            job.identity,
+            lambda: self.over,
+            tombstones=Tombstones(store, job.roots.records),
+            dry_run=job.dry_run,
+        )
         self._pool = ThreadPoolExecutor(max(1, job.transfers), thread_name_prefix="lfk-sync")
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._open: dict[str, _Work] = {}

@@ -16,6 +16,7 @@ from lfk.core.location import Location
 from lfk.core.media_types import content_type
 from lfk.core.sync_plan import Action, Decision, Known, Remote, Stamp, decide, needs_hash
 from lfk.roles.scan import stamp_of
+from lfk.roles.tombstones import Tombstones
 from lfk.stores.base import REFERRED, SHA256, SOURCE, IfAbsent, IfMatch, ObjectStore
 
 #: Read at a time while hashing: large enough that calls cost nothing, small enough for many threads.
@@ -49,8 +50,20 @@ class Result:
 class Uploader:
     """Safe for use by several threads."""
 
-    def __init__(self, store: ObjectStore, source: str, stopped: Callable[[], bool], *, dry_run: bool = False) -> None:
-        """``source`` says who uploads and is kept with each object; ASCII, as metadata has to be."""
+    def __init__(
+        self,
+        store: ObjectStore,
+        source: str,
+        stopped: Callable[[], bool],
+        *,
+        tombstones: Tombstones | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        """``source`` says who uploads and is kept with each object; ASCII, as metadata has to be.
+
+        ``tombstones`` are of audio that was deleted on request, which is not uploaded again.
+        """
+        self._tombstones = tombstones
         self._store = store
         self._source = source
         self._stopped = stopped
@@ -70,8 +83,13 @@ class Uploader:
         if self._stopped():
             raise Stopped
         remote = self._look(task.location)
+        buried = self._buried(task.location) if remote is None else None
+        remote = remote or buried
         sha256 = self._hash(task) if needs_hash(task.stamp, task.known, remote) else None
         decision = decide(task.stamp, task.known, remote, sha256, source=self._source, request=task.request)
+        if buried is not None and decision.action in (Action.UPLOAD, Action.CONFLICT):
+            # Other content than what was deleted there: nothing is in its way.
+            decision, remote = Decision(Action.UPLOAD), None
         if decision.action is Action.CONFLICT and remote is not None:
             raise _conflict(task.location, remote)
         if decision.action is Action.UPLOAD or remote is None:
@@ -89,6 +107,11 @@ class Uploader:
                 return None
             raise
         return Remote(info.size, info.etag, info.version_id, info.metadata.get(SHA256), info.metadata.get(SOURCE))
+
+    def _buried(self, location: Location) -> Remote | None:
+        """What was there before it was deleted on request, once its transcript had been verified."""
+        found = self._tombstones.find(location) if self._tombstones is not None else None
+        return None if found is None else Remote(found.size, found.etag, found.version_id, found.sha256, None)
 
     def _upload(self, task: Task, decision: Decision, moved: Callable[[int], None]) -> Known:
         def progress(size: int) -> None:
