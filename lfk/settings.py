@@ -225,11 +225,74 @@ class Settings:
     settle: float = _setting(
         "LFK_SETTLE", 1.0, "seconds a file must stay unchanged before it is uploaded", "sync", parse=_seconds
     )
+    extract_audio: bool = _setting(
+        "LFK_EXTRACT_AUDIO",
+        False,
+        "send the audio of videos alone, 16 kHz mono; needs lfk[hub]",
+        "sync",
+        parse=_flag,
+        flag="--extract-audio",
+    )
+    extract_format: str = _setting(
+        "LFK_EXTRACT_FORMAT",
+        "flac",
+        "form of that audio: flac loses nothing, opus is a tenth of it",
+        "sync",
+        flag="--extract-format",
+        choices=("flac", "opus"),
+    )
+    delete_source: bool = _setting(
+        "LFK_DELETE_SOURCE",
+        False,
+        "delete each file once its stored copy is verified",
+        "sync",
+        parse=_flag,
+        flag="--delete-source",
+    )
+    move_to: str = _setting(
+        "LFK_MOVE_TO",
+        "",
+        "move each file there once its stored copy is verified",
+        "sync",
+        flag="--move-to",
+        metavar="DIR",
+    )
+    after: str = _setting(
+        "LFK_AFTER",
+        "upload",
+        "what must be verified before a source is deleted or moved",
+        "sync",
+        flag="--after",
+        choices=("upload", "transcript"),
+    )
+    done_marker: bool = _setting(
+        "LFK_DONE_MARKER",
+        False,
+        "put done.txt beside the recordings once all of them are in the store",
+        "sync",
+        parse=_flag,
+        flag="--done-marker",
+    )
     watch: bool = _setting(
         "LFK_WATCH", False, "go on: upload what appears or changes", "sync", parse=_flag, flag="--watch"
     )
+    watch_by: str = _setting(
+        "LFK_WATCH_BY",
+        "auto",
+        "how changes are noticed: scans where the filesystem tells of none",
+        "sync",
+        choices=("auto", "events", "scans"),
+    )
     rescan: float = _setting(
         "LFK_RESCAN", 300.0, "seconds between full scans of a watched folder", "sync", parse=_seconds
+    )
+    poll: float = _setting("LFK_POLL", 10.0, "seconds between scans where no changes are told", "sync", parse=_seconds)
+    sweep_after: float = _setting(
+        "LFK_SWEEP_AFTER",
+        86400.0,
+        "seconds after which an upload that was broken off is removed from the store; 0 means never",
+        "sync",
+        parse=_seconds,
     )
     sync_source: str = _setting(
         "LFK_SYNC_SOURCE", "", "who uploads, kept with each object; empty means this machine and folder", "sync"

@@ -29,6 +29,12 @@ SETTINGS = (
     "include",
     "exclude",
     "transfers",
+    "extract_audio",
+    "extract_format",
+    "delete_source",
+    "move_to",
+    "after",
+    "done_marker",
     "dry_run",
 )
 

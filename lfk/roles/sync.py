@@ -57,14 +57,20 @@ class Synchroniser:
     def scan(self, *, trust: bool = False) -> Iterator[Found | Misfit]:
         """What is in the folder now and has to be looked at; ends early where nothing more is to be begun.
 
-        Without ``trust`` the store is listed, to pass over what is unchanged.
+        Without ``trust`` the store is listed, to pass over what is unchanged; but not where what is unchanged is to
+        leave the folder.
         """
-        walk = Scan(self._job.source, self._job.selection, own_folders(self._job.roots))
-        for item in walk if trust else Sieve(self._store, self.files).sift(walk):
+        walk = self.walk()
+        sift = not trust and self._job.afterwards is None
+        for item in Sieve(self._store, self.files).sift(walk) if sift else walk:
             if self.files.over:
                 break
             yield item
         self.files.summary.ignored = walk.ignored
+
+    def walk(self) -> Scan:
+        """The folder as it is now."""
+        return Scan(self._job.source, self._job.selection, own_folders(self._job.own_paths))
 
     def take(self, item: Found | Misfit, *, trust: bool = False) -> None:
         """Take on what a scan has found; ``trust`` as in :meth:`FileSync.offer`."""

@@ -25,6 +25,15 @@ class Outcome(str, Enum):
     FAILED = "failed"
 
 
+class Fate(str, Enum):
+    """What became of a source that was not to stay."""
+
+    DELETED = "deleted"
+    MOVED = "moved"
+    #: It waits for its transcript, or is only linked in.
+    KEPT = "kept"
+
+
 @dataclass(frozen=True, slots=True)
 class FileFound:
     """One more file is to be looked at."""
@@ -53,6 +62,10 @@ class FileDone:
     error: LfkError | None = None
     #: Since it was found.
     seconds: float = 0.0
+    #: None where every source stays.
+    fate: Fate | None = None
+    #: Bytes that did not have to be sent, as only the audio was.
+    saved: int = 0
 
     @property
     def name(self) -> str:
@@ -95,6 +108,9 @@ class Summary:
     left: int = 0
     #: References that were sent and confirmed.
     referred: int = 0
+    fates: dict[Fate, int] = field(default_factory=lambda: dict.fromkeys(Fate, 0))
+    #: Bytes that did not have to be sent, as only audio was.
+    saved: int = 0
     #: What ended the pass early, if anything did.
     outage: LfkError | None = None
 
@@ -109,3 +125,6 @@ class Summary:
         if done.error is None:
             self.size += done.size
             self.referred += done.reference is not None
+            self.saved += done.saved
+            if done.fate is not None:
+                self.fates[done.fate] += 1

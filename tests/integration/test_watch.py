@@ -20,7 +20,7 @@ from lfk.roles import changes as changes_module
 from lfk.roles import watch as watch_module
 from lfk.roles.changes import Changes, remote_filesystem
 from lfk.roles.sync_events import Event, FileDone, Outcome, Paused, Resumed, Summary
-from lfk.roles.watch import Watcher
+from lfk.roles.watch import Pace, Watcher
 from lfk.stores.memory import MemoryStore
 from tests.integration.syncing import Rig, counted
 
@@ -43,7 +43,7 @@ class WatchRig(Rig):
 
         self.failure: Exception | None = None
         self.stop.clear()
-        watcher = Watcher(self.job(**changes), open_sync, super()._note, self.stop, rescan=rescan)
+        watcher = Watcher(self.job(**changes), open_sync, super()._note, self.stop, pace=Pace(rescan))
 
         def run() -> None:
             try:
@@ -176,7 +176,7 @@ def test_what_is_hidden_not_media_not_selected_or_the_stores_own_is_left_alone(r
 
 
 def test_scans_find_what_no_event_told_of(rig: WatchRig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes_module, "_observe", lambda _source, _note: None)
+    monkeypatch.setattr(changes_module, "_observe", lambda _source, _note, **_how: None)
     with rig.watching(rescan=0.1, settle=0.0):
         rig.write("a.wav")
         rig.wait_for(a__wav="new")
