@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from lfk.cli.console import Bar, Console
-from lfk.roles.sync_events import BytesMoved, Event, Fate, FileDone, FileFound, Outcome, Paused, Resumed, Summary
+from lfk.roles.source import shown
+from lfk.roles.sync_events import (
+    BytesMoved,
+    Event,
+    Fate,
+    FileDone,
+    FileFound,
+    Marking,
+    Outcome,
+    Paused,
+    Resumed,
+    Summary,
+)
 
 
 class SyncDisplay:
@@ -15,6 +27,7 @@ class SyncDisplay:
         """A service has no bar, as it has no end: it shows each file that was sent instead."""
         self._console = console
         self._bar = bar
+        self._service = bar is None
         self._dry_run = dry_run
         self._size = 0
         self._count = 0
@@ -24,6 +37,8 @@ class SyncDisplay:
             if self._bar is not None:
                 self._bar.advance(count=1)
             self._show(event)
+        elif isinstance(event, Marking):
+            self._mark(event)
         elif isinstance(event, Paused):
             self._console.error(event.error, f"waiting {event.seconds:.0f} s")
         elif isinstance(event, Resumed):
@@ -39,8 +54,22 @@ class SyncDisplay:
             self._count += 1
             bar.total(size=self._size, count=self._count)
 
+    def _mark(self, marking: Marking) -> None:
+        names = [str(location) for location in marking.written]
+        if marking.lacks:
+            lacking = [shown(relative) for relative in marking.lacking]
+            more = ", …" if marking.lacks > len(lacking) else ""
+            self._console.warn(
+                f"no done.txt, as the store lacks {marking.lacks} of the files: {', '.join(lacking)}{more}"
+            )
+        fields = {"written": names, "unchanged": [str(at) for at in marking.unchanged], "lacks": marking.lacks}
+        if names or self._console.as_json:
+            self._console.note("marker", fields, "\n".join(f"complete  {name}" for name in names))
+
     def finish(self, summary: Summary) -> None:
-        """The line at the end."""
+        """The line at the end, after what became of the markers of one pass."""
+        if summary.marking is not None and not self._service:
+            self._mark(summary.marking)
         counts = {outcome.value: summary.counts[outcome] for outcome in Outcome}
         fields = {
             **counts,
@@ -72,7 +101,7 @@ class SyncDisplay:
 
     def _wants_line(self, done: FileDone) -> bool:
         news = done.outcome is not Outcome.UNCHANGED or done.fate in (Fate.DELETED, Fate.MOVED)
-        return (self._bar is None and news) or self._dry_run or self._console.verbosity > 0
+        return (self._service and news) or self._dry_run or self._console.verbosity > 0
 
 
 def summary_line(summary: Summary, *, dry_run: bool) -> str:

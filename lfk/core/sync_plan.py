@@ -54,8 +54,9 @@ class Known:
     version_id: str | None = None
     #: Identity of the request whose reference was confirmed; empty if none was.
     confirmed: str = ""
-    #: What the object holds where that is not the file itself but its audio alone.
+    #: What the object holds where that is not the file itself but its audio alone, in this form.
     extracted: Content | None = None
+    form: str = ""
 
     @property
     def stored(self) -> Content:

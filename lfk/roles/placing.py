@@ -45,9 +45,12 @@ class Placing:
         return Destination(placed, self._job.request.identity(placed.pair))
 
     def known(self, relative: str, destination: Destination) -> Known | None:
-        """What is remembered of the file for this very place."""
+        """What is remembered of the file for this very place, as it is to be there."""
         known = self._state.get(relative)
-        return known if known is not None and known.location == str(destination.location) else None
+        if known is None or known.location != str(destination.location):
+            return None
+        # A whole video is as good as its audio, but not the other way round.
+        return known if known.form in ("", self._job.extract) else None
 
     def confirmed(self, found: Found) -> tuple[Location, Known] | None:
         """Where the file is and what is remembered, if its reference, as the file is now, is known as confirmed."""

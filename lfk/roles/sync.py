@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 from lfk.core.errors import BucketMissing
+from lfk.roles.done_marker import DoneMarkers
 from lfk.roles.scan import Found, Misfit, Scan
 from lfk.roles.sieve import Sieve
 from lfk.roles.source import own_folders, refuse_own_folder
@@ -40,6 +41,7 @@ class Synchroniser:
         for item in self.scan():
             self.take(item)
         self.files.finish()
+        self.mark()
         self.files.summary.seconds = time.monotonic() - begun
         return self.files.summary
 
@@ -67,6 +69,17 @@ class Synchroniser:
                 break
             yield item
         self.files.summary.ignored = walk.ignored
+
+    def mark(self) -> None:
+        """Once nothing is under way: tell with a marker, where that is asked for, that the tree is in the store.
+
+        Raises:
+            LfkError: the store refuses, or is out of reach.
+        """
+        if self._job.done_marker and not (self._job.dry_run or self.files.over):
+            self.files.summary.marking = DoneMarkers(self._store, self.files.placing, self._job.identity).mark(
+                self.walk()
+            )
 
     def walk(self) -> Scan:
         """The folder as it is now."""

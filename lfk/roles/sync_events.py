@@ -92,7 +92,21 @@ class Resumed:
     """Store and broker are back."""
 
 
-Event = FileFound | BytesMoved | FileDone | Paused | Resumed
+@dataclass(frozen=True, slots=True)
+class Marking:
+    """What a walk for done markers came to."""
+
+    #: Written now.
+    written: tuple[Location, ...] = ()
+    #: There already, as they should be.
+    unchanged: tuple[Location, ...] = ()
+    #: Paths of files that are not in the store as they are; the first few.
+    lacking: tuple[str, ...] = ()
+    #: How many these are in all.
+    lacks: int = 0
+
+
+Event = FileFound | BytesMoved | FileDone | Paused | Resumed | Marking
 
 
 @dataclass(slots=True)
@@ -111,6 +125,8 @@ class Summary:
     fates: dict[Fate, int] = field(default_factory=lambda: dict.fromkeys(Fate, 0))
     #: Bytes that did not have to be sent, as only audio was.
     saved: int = 0
+    #: None where no marker is asked for, or the pass did not come to its end.
+    marking: Marking | None = None
     #: What ended the pass early, if anything did.
     outage: LfkError | None = None
 
@@ -118,6 +134,11 @@ class Summary:
     def failed(self) -> int:
         """Files that need somebody's attention."""
         return self.counts[Outcome.FAILED]
+
+    @property
+    def ended(self) -> int:
+        """Files that have come to their end, however often."""
+        return sum(self.counts.values())
 
     def add(self, done: FileDone) -> None:
         """Count one file."""

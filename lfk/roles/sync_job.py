@@ -38,6 +38,8 @@ class SyncJob:
     extract: str = ""
     #: None: every source stays.
     afterwards: Afterwards | None = None
+    #: Tell with a ``done.txt`` that the whole tree is in the store.
+    done_marker: bool = False
     dry_run: bool = False
 
     @property

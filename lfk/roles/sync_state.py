@@ -28,7 +28,8 @@ _COMMIT_SECONDS = 1.0
 _BUSY_SECONDS = 10.0
 
 _COLUMNS = (
-    "size, modified, changed, inode, location, sha256, etag, version_id, confirmed, extracted_size, extracted_sha256"
+    "size, modified, changed, inode, location, sha256, etag, version_id, confirmed, "
+    "extracted_size, extracted_sha256, form"
 )
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS files (
@@ -57,9 +58,9 @@ class SyncState:
         row = self._connection.execute(query, (os.fsencode(relative),)).fetchone()
         if row is None:
             return None
-        stamp, (location, sha256, etag, version_id, confirmed), extracted = Stamp(*row[:4]), row[4:9], row[9:]
+        stamp, (location, sha256, etag, version_id, confirmed), extracted = Stamp(*row[:4]), row[4:9], row[9:11]
         content = None if extracted[0] is None else Content(*extracted)
-        return Known(stamp, location, sha256, etag, version_id, confirmed, content)
+        return Known(stamp, location, sha256, etag, version_id, confirmed, content, row[11])
 
     def put(self, relative: str, known: Known) -> None:
         """Remember a file; on disk at the next commit."""
@@ -68,8 +69,8 @@ class SyncState:
         extracted = (None, None) if known.extracted is None else (known.extracted.size, known.extracted.sha256)
         try:
             self._connection.execute(
-                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (os.fsencode(relative), *row, known.version_id, known.confirmed, *extracted),
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (os.fsencode(relative), *row, known.version_id, known.confirmed, *extracted, known.form),
             )
         except sqlite3.Error as error:
             self._give_up(error)

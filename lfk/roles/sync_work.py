@@ -69,7 +69,7 @@ class Work:
 
     def refer(self, job: SyncJob, known: Known) -> AudioReference:
         """The reference to what is stored."""
-        kind = FORMS[job.extract] if known.extracted is not None else content_type(self.path.name)
+        kind = FORMS[known.form] if known.form else content_type(self.path.name)
         return job.request.reference(
             self.destination.placed.address,
             self.destination.placed.pair,

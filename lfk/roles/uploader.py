@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -133,24 +133,34 @@ class Uploader:
 
     def _upload(self, task: Task, decision: Decision, moved: Callable[[int], None], sha256: str | None) -> Known:
         _confirm_unchanged(task)
-        if self._extractor is None or not holds_video(task.path.name):
-            kind = content_type(task.path.name) or "application/octet-stream"
-            info, sha256 = self._send(task.path, task, decision, moved, kind, {})
-            if info.size != task.stamp.size:
-                raise ContentChanged(f"{info.size} bytes were uploaded of what had {task.stamp.size}")
-            return Known(task.stamp, str(task.location), sha256, info.etag, info.version_id)
-        sha256 = sha256 or self._hash(task)
-        form = self._extractor.form
-        origin = Origin(form, Content(task.stamp.size, sha256))
+        if self._extractor is not None and holds_video(task.path.name):
+            sha256 = sha256 or self._hash(task)
+            if (known := self._upload_audio(task, decision, moved, sha256, self._extractor)) is not None:
+                return known
+        kind = content_type(task.path.name) or "application/octet-stream"
+        info, sha256 = self._send(task.path, task, decision, moved, kind, {})
+        if info.size != task.stamp.size:
+            raise ContentChanged(f"{info.size} bytes were uploaded of what had {task.stamp.size}")
+        return Known(task.stamp, str(task.location), sha256, info.etag, info.version_id)
+
+    def _upload_audio(
+        self, task: Task, decision: Decision, moved: Callable[[int], None], sha256: str, extractor: Extractor
+    ) -> Known | None:
+        """Send the audio alone; None where that is no smaller than the whole."""
+        origin = Origin(extractor.form, Content(task.stamp.size, sha256))
         try:
-            with self._extractor.extracted(task.path, self._stopped) as audio:
+            with extractor.extracted(task.path, self._stopped) as audio:
                 _confirm_unchanged(task)
-                metadata = {EXTRACTED_FROM: str(origin)}
-                info, extracted = self._send(audio, task, decision, moved, FORMS[form], metadata)
+                if audio.stat().st_size >= task.stamp.size:
+                    return None
+                kind, metadata = FORMS[extractor.form], {EXTRACTED_FROM: str(origin)}
+                info, extracted = self._send(audio, task, decision, moved, kind, metadata)
         except InterruptedError as error:
             raise Stopped from error
         content = Content(info.size, extracted)
-        return Known(task.stamp, str(task.location), sha256, info.etag, info.version_id, extracted=content)
+        return Known(
+            task.stamp, str(task.location), sha256, info.etag, info.version_id, extracted=content, form=extractor.form
+        )
 
     def _send(
         self,
@@ -191,12 +201,13 @@ class Uploader:
         content = sha256 or (known.sha256 if known is not None else "")
         at_known = known is not None and (known.etag, known.sha256) == (there.etag, content)
         if known is not None and at_known:
-            confirmed, extracted = known.confirmed, known.extracted
-        else:
-            confirmed = ""
-            held = Content(there.size, there.metadata.get(SHA256, ""))
-            extracted = held if self._origin(there) is not None else None
-        return Known(task.stamp, str(task.location), content, there.etag, there.version_id, confirmed, extracted)
+            return replace(known, stamp=task.stamp, version_id=there.version_id)
+        form, extracted = "", None
+        if self._extractor is not None and self._origin(there) is not None:
+            form, extracted = self._extractor.form, Content(there.size, there.metadata.get(SHA256, ""))
+        return Known(
+            task.stamp, str(task.location), content, there.etag, there.version_id, extracted=extracted, form=form
+        )
 
 
 def _confirm_unchanged(task: Task) -> None:

@@ -129,6 +129,7 @@ class Watcher:
 
     def _serve(self, sync: Synchroniser, changes: Changes) -> None:
         next_scan = time.monotonic()
+        marked: int | None = None
         while not sync.files.over:
             if time.monotonic() >= next_scan or changes.overflowed():
                 changes.keep()
@@ -136,6 +137,9 @@ class Watcher:
                 next_scan = time.monotonic() + self._pace.seconds(live=changes.live)
             self._take(sync.files, changes)
             sync.files.step(TICK_SECONDS)
+            if self._job.done_marker and sync.files.open == 0 and marked != sync.files.summary.ended:
+                marked = sync.files.summary.ended
+                self._mark(sync)
         sync.files.finish()
 
     def _scan(self, sync: Synchroniser, changes: Changes) -> None:
@@ -146,6 +150,14 @@ class Watcher:
             # A long scan must not hold up what happens meanwhile.
             self._take(sync.files, changes)
         self._scanned = self._scanned or not sync.files.over
+
+    def _mark(self, sync: Synchroniser) -> None:
+        """Nothing is under way, for the first time or after something was."""
+        sync.mark()
+        marking = sync.files.summary.marking
+        if marking is not None and marking != self.summary.marking:
+            self.summary.marking = marking
+            self._report(marking)
 
     def _take(self, files: FileSync, changes: Changes) -> None:
         """Offer what has changed, and what failed and is due again."""

@@ -67,6 +67,7 @@ def sync_job(settings: Settings, source: str) -> SyncJob:
         settle=settings.settle,
         extract=settings.extract_format if settings.extract_audio else "",
         afterwards=_afterwards(settings, opened),
+        done_marker=settings.done_marker,
         dry_run=settings.dry_run,
     )
 
@@ -93,6 +94,11 @@ def _afterwards(settings: Settings, source: Path) -> Afterwards | None:
                 "--after says when sources leave, but none is to leave", hint="add --delete-source or --move-to DIR"
             )
         return None
+    if settings.done_marker:
+        raise UsageError(
+            "--done-marker speaks of what is in the folder, which --delete-source and --move-to empty",
+            hint="leave one of them out",
+        )
     folder = Path(settings.move_to) if settings.move_to else None
     return Afterwards(
         move_to=open_move_to(folder, source, dry_run=settings.dry_run) if folder is not None else None,
