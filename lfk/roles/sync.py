@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 
-from lfk.core.errors import BucketMissing
+from lfk.core.errors import BucketMissing, LfkError
 from lfk.roles.done_marker import DoneMarkers
 from lfk.roles.scan import Found, Misfit, Scan
 from lfk.roles.sieve import Sieve
@@ -14,6 +15,11 @@ from lfk.roles.sync_events import Summary
 from lfk.roles.sync_files import FileSync
 from lfk.roles.sync_job import SyncJob
 from lfk.stores.base import ObjectStore
+
+log = logging.getLogger(__name__)
+
+#: Between looks for what uploads left behind; it is found a day late anyway.
+_SWEEP_SECONDS = 3600.0
 
 
 class Synchroniser:
@@ -26,6 +32,7 @@ class Synchroniser:
             UsageError: the folder lies in the store's own audio folder.
         """
         refuse_own_folder(job.source, job.roots.audio)
+        self._next_sweep = 0.0
         self._job = job
         self._store = store
         self.files = files
@@ -62,6 +69,7 @@ class Synchroniser:
         Without ``trust`` the store is listed, to pass over what is unchanged; but not where what is unchanged is to
         leave the folder.
         """
+        self._sweep_when_due()
         walk = self.walk()
         sift = not trust and self._job.afterwards is None
         for item in Sieve(self._store, self.files).sift(walk) if sift else walk:
@@ -84,6 +92,20 @@ class Synchroniser:
     def walk(self) -> Scan:
         """The folder as it is now."""
         return Scan(self._job.source, self._job.selection, own_folders(self._job.own_paths))
+
+    def _sweep_when_due(self) -> None:
+        """Remove what uploads left in the store when they were killed, and nobody has taken up since."""
+        job = self._job
+        if job.dry_run or not job.sweep_after or time.monotonic() < self._next_sweep:
+            return
+        self._next_sweep = time.monotonic() + _SWEEP_SECONDS
+        try:
+            swept = self._store.sweep(job.roots.audio, older_than=job.sweep_after)
+        except LfkError as error:
+            # Who may only write objects may not look for these; somebody else's sync, or a lifecycle rule, will.
+            log.info("uploads that were broken off cannot be looked for: %s", error)
+        else:
+            log.info("%d uploads that were broken off are removed", swept)
 
     def take(self, item: Found | Misfit, *, trust: bool = False) -> None:
         """Take on what a scan has found; ``trust`` as in :meth:`FileSync.offer`."""

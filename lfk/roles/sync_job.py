@@ -34,6 +34,8 @@ class SyncJob:
     transfers: int = 8
     #: Seconds that a file must not have been modified.
     settle: float = 1.0
+    #: Seconds after which an upload that was broken off is removed from the store; 0 means never.
+    sweep_after: float = 0.0
     #: The form in which videos send their audio alone; empty: they go whole.
     extract: str = ""
     #: None: every source stays.

@@ -65,6 +65,7 @@ def sync_job(settings: Settings, source: str) -> SyncJob:
         selection=Selection(settings.include, settings.exclude),
         transfers=settings.transfers,
         settle=settings.settle,
+        sweep_after=settings.sweep_after,
         extract=settings.extract_format if settings.extract_audio else "",
         afterwards=_afterwards(settings, opened),
         done_marker=settings.done_marker,
