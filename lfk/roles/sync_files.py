@@ -195,7 +195,7 @@ class FileSync:
 
     def wake(self) -> None:
         """End a :meth:`step` that waits. From any thread."""
-        self._events.put(_nothing)
+        self._events.put(lambda: None)
 
     # --- steps of one file, all on the owner's thread
 
@@ -207,7 +207,8 @@ class FileSync:
 
     def _take_on(self, found: Found, destination: Destination) -> Work:
         path = self._job.source / found.relative
-        work = self._open[found.relative] = Work(found.relative, path, found.stamp, destination, time.monotonic())
+        work = Work(found.relative, path, found.stamp, destination, time.monotonic(), found.absent)
+        self._open[found.relative] = work
         return work
 
     def _later(self, work: Work, seconds: float) -> None:
@@ -255,7 +256,9 @@ class FileSync:
             return
         destination = work.destination
         known = self.placing.known(work.relative, destination)
-        task = Task(work.path, work.stamp, destination.location, known, destination.asked)
+        task = Task(work.path, work.stamp, destination.location, known, destination.asked, work.absent)
+        # Good for one upload, which finds out.
+        work.absent = False
         work.future = self._pool.submit(self._perform, work, task)
 
     def _perform(self, work: Work, task: Task) -> None:
@@ -395,7 +398,3 @@ class FileSync:
             self.step(TICK_SECONDS)
         for work in list(self._open.values()):
             self._drop(work)
-
-
-def _nothing() -> None:
-    """What wakes the owner up."""

@@ -27,6 +27,8 @@ class Work:
     stamp: Stamp
     destination: Destination
     begun: float
+    #: The store is known to have had nothing at its place.
+    absent: bool = False
     attempts: int = 0
     moved: int = 0
     #: Which of the waits in the queue is its own; None while it is not waiting for its time.

@@ -39,6 +39,8 @@ class Task:
     known: Known | None
     #: Identity of what would be asked now.
     request: str
+    #: It is known that there was nothing a moment ago.
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class Uploader:
         """
         if self._stopped():
             raise Stopped
-        there = self._look(task.location)
+        there = None if task.absent else self._look(task.location)
         remote = self._as_source(there) if there is not None else None
         sha256 = self._hash(task) if needs_hash(task.stamp, task.known, remote) else None
         decision = decide(task.stamp, task.known, remote, sha256, source=self._source, request=task.request)
