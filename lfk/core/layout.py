@@ -63,7 +63,7 @@ def _approach(relative: str, prefix: str, request: Request, roots: Roots) -> Pla
     # Resolved without the prefix first: a misfit must not become a proper path by being moved below one.
     address = request.resolve(str(roots.audio.join(relative)), roots)
     head = relative.removesuffix(address.rest)
-    placed = request.resolve(str(roots.audio.join(head + prefix + address.rest)), roots)
+    placed = request.resolve(str(roots.audio.join(head + prefix + address.rest)), roots) if prefix else address
     return Placed(placed, placed.pair if request.names_pair else None, len(address.rest))
 
 

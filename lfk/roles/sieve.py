@@ -43,18 +43,19 @@ class Sieve:
         placing = self._files.placing
         for item in items:
             try:
-                location = placing.of(item.relative).location if isinstance(item, Found) else None
+                destination = placing.of(item.relative) if isinstance(item, Found) else None
             except RejectedReference:
-                location = None
-            if location is None or not isinstance(item, Found):
+                destination = None
+            if destination is None or not isinstance(item, Found):
                 yield item
                 continue
+            location = destination.location
             folder = Location(location.scheme, location.bucket, location.key.removesuffix(location.name))
             if folder != self._folder or len(self._group) >= _MANY:
                 yield from self._settle()
                 self._after = None if folder != self._folder else self._after
                 self._folder = folder
-            confirmed = placing.confirmed(item)
+            confirmed = placing.confirmed(item, destination)
             self._group[location] = (item, confirmed[1].etag if confirmed is not None else None)
         yield from self._settle()
 
