@@ -2,10 +2,10 @@
 
     python -m bench.scan                              # 100,000 files in 1,000 folders, on a MinIO of its own
     python -m bench.scan --store folder --files 20000
-    python -m bench.scan --endpoint URL --access-key KEY --secret-key SECRET
+    python -m bench.scan --endpoint URL --access-key KEY --secret-key SECRET --bootstrap ADDRESS
 
 Every figure is of the real command in a process of its own (its memory from /proc). Files are small, so that what is
-measured is lfk and not the disk. References go into the store's outbox. ``cold``: nothing is in the store. ``warm``:
+measured is lfk and not the disk. References go to Kafka where that is named, else into the store's outbox. ``cold``: nothing is in the store. ``warm``:
 all is, and is remembered. ``forgotten``: all is, and the memory was deleted, so every reference is sent again.
 """
 
@@ -27,6 +27,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+TOPICS = ("AUDIO", "BULK", "CHUNKS", "TRANSCRIPTS", "RETRY", "DLQ")
 LFK = [sys.executable, "-m", "lfk"]
 
 
@@ -169,9 +170,19 @@ def stored(arguments: argparse.Namespace, folder: Path) -> Iterator[dict[str, st
             "AWS_ACCESS_KEY_ID": arguments.access_key,
             "AWS_SECRET_ACCESS_KEY": arguments.secret_key,
             "AWS_REGION": "us-east-1",
+            **references(arguments),
         }
         subprocess.run([*LFK, "init", "-q"], env={**os.environ, **environ}, check=True, stdout=subprocess.DEVNULL)
         yield environ
+
+
+def references(arguments: argparse.Namespace) -> dict[str, str]:
+    """Settings of the broker that was asked for, with topics of its own."""
+    if not arguments.bootstrap:
+        return {}
+    name = f"bench-{secrets.token_hex(4)}"
+    topics = {f"LFK_TOPIC_{topic}": f"{name}.{topic.lower()}" for topic in TOPICS}
+    return {"BOOTSTRAP_SERVERS": arguments.bootstrap, "LFK_PARTITIONS": "3", **topics}
 
 
 def main() -> int:
@@ -184,6 +195,7 @@ def main() -> int:
     parser.add_argument("--endpoint", default="")
     parser.add_argument("--access-key", default="")
     parser.add_argument("--secret-key", default="")
+    parser.add_argument("--bootstrap", default="", help="Kafka, for the references")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -445,6 +445,10 @@ class Settings:
     demo_folder: str = _setting("LFK_DEMO_FOLDER", "lfk-demo", "folder of the demo", "demo", flag="--dir")
 
     # --- everywhere
+    live: bool = _setting("LFK_LIVE", False, "go on showing how the work goes", "output", parse=_flag, flag="--live")
+    live_seconds: float = _setting(
+        "LFK_LIVE_SECONDS", 2.0, "seconds between two looks of that", "output", parse=_seconds
+    )
     json: bool = _setting("LFK_JSON", False, "one JSON object a line", "output", parse=_flag, flag="--json")
     dry_run: bool = _setting(
         "LFK_DRY_RUN", False, "say what would be done, change nothing", "output", parse=_flag, flag="--dry-run"

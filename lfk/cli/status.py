@@ -1,15 +1,19 @@
-"""Where the work stands: references that wait, what each hub is at (stage and part of the audio), failures."""
+"""Where the work stands: what waits in files and audio hours, how fast it goes and how long it will take, failures by
+cause, and what each hub is at (stage and part of the audio).
+
+Audio hours are what references tell; where they tell nothing they are judged by the size of files, and marked with ~.
+With --live it goes on: a table on a terminal, else one look after the other.
+"""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 
 from lfk.cli.console import Console
-from lfk.core.errors import ExitCode
+from lfk.core.errors import ExitCode, Unreachable
 from lfk.settings import Settings
 
-SETTINGS = ()
+SETTINGS = ("live",)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,27 +21,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
-    """Look once."""
+    """Look once, or until stopped."""
     from lfk import wiring
-    from lfk.roles.status import look
+    from lfk.cli.signals import stop_on_signal
+    from lfk.cli.status_display import fields_of, lines_of
 
     store = wiring.open_store(settings)
-    topics = (settings.topic_audio, settings.topic_retry, settings.topic_bulk)
-    status = look(wiring.find_broker(settings, store), store, wiring.roots(settings), settings.group, topics)
-    lines = [f"waiting   {count:6}  {topic}" for topic, count in status.waiting.items()]
-    if not status.waiting:
-        lines.append("waiting        -  no broker runs on this store")
-    lines.append(f"failed    {status.failures:6}  recorded in the store")
-    lines.extend(["", f"{len(status.hubs)} hub(s)"])
-    for hub in status.hubs:
-        lines.append(f"  {hub.host}:{hub.pid}  {hub.engines} engines, {hub.done} done, {hub.failed} failed")
-        lines.extend(
-            f"    {job['stage']:10} {job['part']:4.0%}  {job['seconds']:6.1f} s  {job['audio']}" for job in hub.jobs
-        )
-    fields = {
-        "waiting": dict(status.waiting),
-        "failures": status.failures,
-        "hubs": [dataclasses.asdict(hub) for hub in status.hubs],
-    }
-    console.result("status", fields, "\n".join(lines))
-    return ExitCode.OK
+    with stop_on_signal() as stop, console.screen() if settings.live else console.plain() as show:
+        while True:
+            try:
+                looked = wiring.look_around(settings, store)
+            except Unreachable as error:
+                if not settings.live:
+                    raise
+                show("away", {"code": error.code, "message": error.message}, f"{error.message}; it is looked again")
+            else:
+                show("status", fields_of(*looked), "\n".join(lines_of(*looked)))
+            if not settings.live or stop.wait(settings.live_seconds):
+                return ExitCode.OK

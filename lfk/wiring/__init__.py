@@ -1,6 +1,6 @@
 """Turns settings into stores, brokers, engines and roles. The only place that names concrete classes."""
 
-from lfk.wiring.admin import init_steps
+from lfk.wiring.admin import init_steps, look_around
 from lfk.wiring.broker import (
     announce_broker,
     broker_record,
@@ -38,6 +38,7 @@ __all__ = [
     "find_broker",
     "init_steps",
     "kafka_config",
+    "look_around",
     "open_hub",
     "open_reader",
     "open_store",
