@@ -12,8 +12,6 @@ next scan, because the folder itself is the queue.
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import logging
 import queue
 import threading
@@ -45,7 +43,7 @@ from lfk.roles.source import shown
 from lfk.roles.sync_events import BytesMoved, Event, Fate, FileDone, FileFound, Outcome, Summary
 from lfk.roles.sync_job import SyncJob
 from lfk.roles.sync_state import SyncState
-from lfk.roles.sync_work import Work, unsettled
+from lfk.roles.sync_work import Waits, Work, unsettled
 from lfk.roles.uploader import Extractor, Result, Stopped, Task, Uploader
 from lfk.stores.base import ObjectStore
 
@@ -101,8 +99,7 @@ class FileSync:
         self._pool = ThreadPoolExecutor(max(1, job.transfers), thread_name_prefix="lfk-sync")
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._open: dict[str, Work] = {}
-        self._due: list[tuple[float, int, Work]] = []
-        self._order = itertools.count()
+        self._waits = Waits()
         self._moving = threading.Lock()
         self._outage: LfkError | None = None
         self.summary = Summary()
@@ -150,7 +147,7 @@ class FileSync:
         work = self._take_on(found, destination)
         wait = 0.0 if complete else unsettled(found.stamp, self._job.settle, time.time())
         if wait > 0:
-            self._later(work, wait)
+            self._waits.add(work, wait)
         else:
             self._begin(work)
 
@@ -167,14 +164,10 @@ class FileSync:
 
     def step(self, timeout: float) -> None:
         """Do what is due and handle what workers and broker have told, waiting for it at most ``timeout`` seconds."""
-        now = time.monotonic()
-        while self._due and self._due[0][0] <= now:
-            _due, turn, work = heapq.heappop(self._due)
-            if work.turn == turn:
-                self._resume(work)
-        wait = min(timeout, self._due[0][0] - now) if self._due else timeout
+        for work in self._waits.over():
+            self._resume(work)
         try:
-            self._events.get(timeout=max(0.0, wait))()
+            self._events.get(timeout=self._waits.next(timeout))()
             while True:
                 self._events.get_nowait()()
         except queue.Empty:
@@ -211,10 +204,6 @@ class FileSync:
         self._open[found.relative] = work
         return work
 
-    def _later(self, work: Work, seconds: float) -> None:
-        work.turn = next(self._order)
-        heapq.heappush(self._due, (time.monotonic() + seconds, work.turn, work))
-
     def _hurry(self, work: Work, stamp: Stamp, *, complete: bool) -> None:
         """A file under way was offered again: one that only waits to settle begins if it is known to be complete."""
         if work.turn is None:
@@ -226,13 +215,10 @@ class FileSync:
 
     def _resume(self, work: Work) -> None:
         """Its wait is over: go on if it has not changed meanwhile."""
-        work.turn = None
         try:
             stamp = stamp_of(work.path.stat())
-        except OSError as error:
-            self._fail(work, unreadable(error))
-        except LfkError as error:
-            self._fail(work, error)
+        except (OSError, LfkError) as error:
+            self._broke(work, error)
         else:
             if stamp == work.stamp:
                 self._begin(work)
@@ -243,7 +229,7 @@ class FileSync:
     def _changed(self, work: Work) -> None:
         work.attempts += 1
         if work.attempts < _ATTEMPTS:
-            self._later(work, max(self._job.settle, _RETRY_SECONDS))
+            self._waits.add(work, max(self._job.settle, _RETRY_SECONDS))
         else:
             self._fail(work, ContentChanged("it is still being written", hint="sync again once it is complete"))
 
@@ -284,7 +270,11 @@ class FileSync:
         elif isinstance(error, PreconditionFailed) and work.attempts < _ATTEMPTS:
             # Somebody else wrote that object meanwhile: looking again decides what that means.
             work.attempts += 1
-            self._later(work, 0.0)
+            self._waits.add(work, 0.0)
+        elif isinstance(error, FileNotFoundError) and self._job.afterwards is not None:
+            # Another sync of this folder was faster: it is where it was to go.
+            log.info("%s has gone meanwhile", shown(work.relative))
+            self._forget(work)
         elif isinstance(error, OSError):
             self._fail(work, unreadable(error))
         elif isinstance(error, LfkError):
@@ -361,14 +351,17 @@ class FileSync:
         self._close(work, work.failed(error))
 
     def _close(self, work: Work, done: FileDone) -> None:
+        self._forget(work)
+        self._end(done)
+        if work.again and not self.over:
+            self._offer_again(work)
+
+    def _forget(self, work: Work) -> None:
         del self._open[work.relative]
         if work.leaves_only:
             self._report(FileFound(work.stamp.size))
         if (missing := work.stamp.size - work.moved) != 0:
             self._report(BytesMoved(missing))
-        self._end(done)
-        if work.again and not self.over:
-            self._offer_again(work)
 
     def _offer_again(self, work: Work) -> None:
         try:
@@ -388,7 +381,7 @@ class FileSync:
         """It is over early: take back what has not begun, wait for the rest, briefly for confirmations."""
         patience = time.monotonic() + _LAST_SECONDS
         while True:
-            self._due.clear()
+            self._waits.clear()
             for work in list(self._open.values()):
                 if work.turn is not None or (work.future is not None and work.future.cancel()):
                     self._drop(work)

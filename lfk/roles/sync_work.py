@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +85,36 @@ class Work:
             size=known.stored.size,
             content_type=kind,
         )
+
+
+class Waits:
+    """Files that wait for their time."""
+
+    def __init__(self) -> None:
+        self._due: list[tuple[float, int, Work]] = []
+        self._order = itertools.count()
+
+    def add(self, work: Work, seconds: float) -> None:
+        """Let a file wait."""
+        work.turn = next(self._order)
+        heapq.heappush(self._due, (time.monotonic() + seconds, work.turn, work))
+
+    def over(self) -> Iterator[Work]:
+        """Files whose wait is over, and was not ended before."""
+        now = time.monotonic()
+        while self._due and self._due[0][0] <= now:
+            _due, turn, work = heapq.heappop(self._due)
+            if work.turn == turn:
+                work.turn = None
+                yield work
+
+    def next(self, limit: float) -> float:
+        """Seconds until the next wait is over, at most ``limit``."""
+        return max(0.0, min(limit, self._due[0][0] - time.monotonic())) if self._due else limit
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._due.clear()
 
 
 def unsettled(stamp: Stamp, settle: float, now: float) -> float:

@@ -30,6 +30,7 @@ def delete(path: Path, stamp: Stamp) -> None:
     Raises:
         ContentChanged: it is another one by now; it stays.
         FileUnreadable: it cannot be deleted.
+        FileNotFoundError: it is gone already.
     """
     with _named(f"{path.name} cannot be deleted"):
         _confirm(path, stamp)
@@ -49,6 +50,7 @@ def move(path: Path, stamp: Stamp, content: Content, target: Path) -> Path:
     Raises:
         ContentChanged: it is another one by now; it stays.
         FileUnreadable: it cannot be moved.
+        FileNotFoundError: it is gone already.
         ScratchFull: no room on the other filesystem.
     """
     with _named(f"{path.name} cannot be moved to {target.parent}"):
@@ -145,9 +147,11 @@ def _hash(path: Path) -> str:
 
 @contextmanager
 def _named(what: str) -> Iterator[None]:
-    """Our errors for the system's."""
+    """Our errors for the system's, except that a file that is not there is for the caller to judge."""
     try:
         yield
+    except FileNotFoundError:
+        raise
     except OSError as error:
         if error.errno in NO_ROOM:
             raise ScratchFull(f"{what}: no room there", hint="make room there; the file stays until then") from error
