@@ -5,8 +5,9 @@
     python -m bench.scan --endpoint URL --access-key KEY --secret-key SECRET --bootstrap ADDRESS
 
 Every figure is of the real command in a process of its own (its memory from /proc). Files are small, so that what is
-measured is lfk and not the disk. References go to Kafka where that is named, else into the store's outbox. ``cold``: nothing is in the store. ``warm``:
-all is, and is remembered. ``forgotten``: all is, and the memory was deleted, so every reference is sent again.
+measured is lfk and not the disk. References go to Kafka where that is named, else into the store's outbox. ``cold``:
+nothing is in the store. ``warm``: all is, and is remembered. ``forgotten``: all is, and the memory was deleted, so
+every reference is sent again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import contextlib
 import json
 import os
+import queue
 import resource
 import secrets
 import signal
@@ -22,6 +24,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,40 +74,51 @@ def memory_mib(pid: int) -> float:
 
 
 @contextlib.contextmanager
-def watching(environ: Mapping[str, str], source: Path) -> Iterator[subprocess.Popen[str]]:
-    """The service, for as long as the block lasts."""
+def watching(environ: Mapping[str, str], source: Path) -> Iterator[tuple[int, queue.SimpleQueue[str]]]:
+    """The service, for as long as the block lasts: its process id, and the names of files as it tells them."""
     command = [*LFK, "sync", str(source), "--watch", "--json"]
     process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
+    told: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def listen() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "file" and event["outcome"] == "new":
+                told.put(event["name"])
+
+    listener = threading.Thread(target=listen)
+    listener.start()
     try:
-        yield process
+        yield process.pid, told
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=120)
+        process.wait(120)
+        listener.join()
 
 
-def until_idle(process: subprocess.Popen[str]) -> float:
-    """Wait until the service does nothing more for a while; returns when it began to be idle, as seconds ago."""
+def until_idle(pid: int) -> float:
+    """Wait until a process has done next to nothing for two seconds; returns how long it was busy."""
     ticks = os.sysconf("SC_CLK_TCK")
     quiet, last, began = 0, -1.0, time.perf_counter()
     while quiet < 4:
         time.sleep(0.5)
-        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         used = (int(fields[11]) + int(fields[12])) / ticks
         quiet = quiet + 1 if used - last < 0.05 else 0
         last = used
     return time.perf_counter() - began - 2.0
 
 
-def latencies(process: subprocess.Popen[str], source: Path, count: int) -> list[float]:
+def latencies(told: queue.SimpleQueue[str], source: Path, count: int) -> list[float]:
     """Seconds from a file's close until the service tells that its reference is confirmed, one file at a time."""
-    assert process.stdout is not None
     seconds = []
     for number in range(count):
         name = f"simple/tiny/0000/new-{number:05}.wav"
         with (source / name).open("wb") as file:
             file.write(b"new recording %d" % number)
         closed = time.perf_counter()
-        while json.loads(process.stdout.readline()).get("name") != name:
+        while told.get(timeout=120) != name:
             pass
         seconds.append(time.perf_counter() - closed)
         time.sleep(0.02)
@@ -138,11 +152,11 @@ def measure(environ: Mapping[str, str], folder: Path, arguments: argparse.Namesp
     for state in (folder / "state").rglob("*.sqlite*"):
         state.unlink()
     row("forgotten: read and referred to again", "sync", str(source))
-    with watching(environ, source) as service:
-        idle = until_idle(service)
-        print(f"| `--watch`: first scan done, idle | {idle:.1f} | – | – | {memory_mib(service.pid):.0f} now | |")
-        seconds = latencies(service, source, arguments.drops)
-        print(f"| … after {arguments.drops} new files | – | – | – | {memory_mib(service.pid):.0f} now | |")
+    with watching(environ, source) as (pid, told):
+        busy = until_idle(pid)
+        print(f"| `--watch`: first scan done, idle | {busy:.1f} | – | – | {memory_mib(pid):.0f} now | |")
+        seconds = latencies(told, source, arguments.drops)
+        print(f"| … after {arguments.drops} new files | – | – | – | {memory_mib(pid):.0f} now | |")
     print(
         f"\nclose → reference confirmed, {len(seconds)} files: p50 {statistics.median(seconds) * 1000:.0f} ms, "
         f"p99 {percentile(seconds, 0.99) * 1000:.0f} ms, most {max(seconds) * 1000:.0f} ms"

@@ -105,7 +105,8 @@ class Synchroniser:
             # Who may only write objects may not look for these; somebody else's sync, or a lifecycle rule, will.
             log.info("uploads that were broken off cannot be looked for: %s", error)
         else:
-            log.info("%d uploads that were broken off are removed", swept)
+            if swept:
+                log.info("%d uploads that were broken off are removed", swept)
 
     def take(self, item: Found | Misfit, *, trust: bool = False) -> None:
         """Take on what a scan has found; ``trust`` as in :meth:`FileSync.offer`."""
