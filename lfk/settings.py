@@ -236,7 +236,7 @@ class Settings:
     extract_format: str = _setting(
         "LFK_EXTRACT_FORMAT",
         "flac",
-        "form of that audio: flac loses nothing, opus is a tenth of it",
+        "form of that audio: flac loses nothing, opus is about a fifth of it",
         "sync",
         flag="--extract-format",
         choices=("flac", "opus"),
