@@ -214,7 +214,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with stored(arguments, folder) as store:
-            environ = {**os.environ, **store, "LFK_STATE_HOME": str(folder / "state"), "LFK_SETTLE": "0"}
+            environ = {**os.environ, **store, "LFK_STATE_HOME": str(folder / "state")}
             measure(environ, folder, arguments)
     return 0
 
