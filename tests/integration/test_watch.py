@@ -146,13 +146,17 @@ def test_a_file_that_is_written_slowly_goes_up_whole_and_once(rig: WatchRig) -> 
 
 
 def test_a_file_that_was_only_just_made_is_not_called_empty(rig: WatchRig) -> None:
-    with rig.watching(settle=0.0):
+    rig.write("there.wav")
+    with rig.watching(settle=0.0) as watcher:
+        rig.wait_for(there__wav="new")
+        rig.wait(lambda: watcher._scanned, "the first scan")
         with (rig.source / "a.wav").open("wb", buffering=0) as file:
-            rig.write("b.wav")
+            rig.write("b.wav", b"beside it")
             rig.wait_for(b__wav="new")
             file.write(b"at last")
         rig.wait_for(a__wav="new")
-    assert counted(rig.summary) == {"new": 2}
+    assert counted(rig.summary)["new"] == 3
+    assert rig.summary.failed == 0
 
 
 def test_overwriting_sends_a_new_reference_and_deleting_nothing(rig: WatchRig) -> None:
