@@ -263,11 +263,74 @@ class Settings:
     settle: float = _setting(
         "LFK_SETTLE", 1.0, "seconds a file must stay unchanged before it is uploaded", "sync", parse=_seconds
     )
+    extract_audio: bool = _setting(
+        "LFK_EXTRACT_AUDIO",
+        False,
+        "send the audio of videos alone, 16 kHz mono; needs lfk[hub]",
+        "sync",
+        parse=_flag,
+        flag="--extract-audio",
+    )
+    extract_format: str = _setting(
+        "LFK_EXTRACT_FORMAT",
+        "flac",
+        "form of that audio: flac loses nothing, opus is about a fifth of it",
+        "sync",
+        flag="--extract-format",
+        choices=("flac", "opus"),
+    )
+    delete_source: bool = _setting(
+        "LFK_DELETE_SOURCE",
+        False,
+        "delete each file once its stored copy is verified",
+        "sync",
+        parse=_flag,
+        flag="--delete-source",
+    )
+    move_to: str = _setting(
+        "LFK_MOVE_TO",
+        "",
+        "move each file there once its stored copy is verified",
+        "sync",
+        flag="--move-to",
+        metavar="DIR",
+    )
+    after: str = _setting(
+        "LFK_AFTER",
+        "upload",
+        "what must be verified before a source is deleted or moved",
+        "sync",
+        flag="--after",
+        choices=("upload", "transcript"),
+    )
+    done_marker: bool = _setting(
+        "LFK_DONE_MARKER",
+        False,
+        "put a marker (done.txt) beside the recordings once all of them are in the store",
+        "sync",
+        parse=_flag,
+        flag="--done-marker",
+    )
     watch: bool = _setting(
         "LFK_WATCH", False, "go on: upload what appears or changes", "sync", parse=_flag, flag="--watch"
     )
+    watch_by: str = _setting(
+        "LFK_WATCH_BY",
+        "auto",
+        "how changes are noticed: scans where the filesystem tells of none",
+        "sync",
+        choices=("auto", "events", "scans"),
+    )
     rescan: float = _setting(
         "LFK_RESCAN", 300.0, "seconds between full scans of a watched folder", "sync", parse=_seconds
+    )
+    poll: float = _setting("LFK_POLL", 10.0, "seconds between scans where no changes are told", "sync", parse=_seconds)
+    sweep_after: float = _setting(
+        "LFK_SWEEP_AFTER",
+        86400.0,
+        "seconds after which an upload that was broken off is removed from the store; 0 means never",
+        "sync",
+        parse=_seconds,
     )
     sync_source: str = _setting(
         "LFK_SYNC_SOURCE", "", "who uploads, kept with each object; empty means this machine and folder", "sync"
@@ -299,7 +362,7 @@ class Settings:
         flag="--on",
         choices=("each", "done-marker"),
     )
-    marker_name: str = _setting("LFK_MARKER_NAME", "done.txt", "name of a done-marker", "listen", flag="--marker-name")
+    marker_name: str = _setting("LFK_MARKER_NAME", "done.txt", "name of done-markers", "listen", flag="--marker-name")
     listen_reconcile: float = _setting(
         "LFK_LISTEN_RECONCILE",
         900.0,
@@ -624,6 +687,10 @@ class Settings:
     demo_folder: str = _setting("LFK_DEMO_FOLDER", "lfk-demo", "folder of the demo", "demo", flag="--dir")
 
     # --- everywhere
+    live: bool = _setting("LFK_LIVE", False, "go on showing how the work goes", "output", parse=_flag, flag="--live")
+    live_seconds: float = _setting(
+        "LFK_LIVE_SECONDS", 2.0, "seconds between two looks of that", "output", parse=_seconds
+    )
     json: bool = _setting("LFK_JSON", False, "one JSON object a line", "output", parse=_flag, flag="--json")
     dry_run: bool = _setting(
         "LFK_DRY_RUN", False, "say what would be done, change nothing", "output", parse=_flag, flag="--dry-run"

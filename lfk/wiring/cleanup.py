@@ -45,7 +45,7 @@ def clean_up(
     if not local:
         return cleanup.stored()
     job = sync_job(settings, local)
-    found = Scan(job.source, job.selection, own_folders(where))
+    found = Scan(job.source, job.selection, own_folders(job.own_paths))
     return cleanup.local(job.source, iter(found), Placing(job, SyncState(None)))
 
 
