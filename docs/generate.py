@@ -37,6 +37,8 @@ GROUPS = {
     "batch": "Batch work",
     "demo": "The demo",
     "transcripts": "Reading transcripts",
+    "cleanup": "Cleaning up",
+    "report": "The report",
     "dlq": "Dead letters",
     "output": "Everywhere",
 }

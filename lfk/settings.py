@@ -6,11 +6,13 @@ them up here: a setting is one entry, and the flags, ``.env.example`` and the re
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -33,6 +35,11 @@ def _bytes(text: str) -> int:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _command(text: str) -> tuple[str, ...]:
+    """A program and its arguments, with quotes as in a shell and nothing else of one."""
+    return tuple(shlex.split(text))
 
 
 def _pairs(text: str) -> Mapping[str, str]:
@@ -64,6 +71,20 @@ def _seconds(text: str) -> float:
     if not 0 <= value < float("inf"):
         raise ValueError("expected seconds")
     return value
+
+
+def _price(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError("expected a price that is not negative")
+    return value
+
+
+def _age(text: str) -> float:
+    """``3600``, ``90m``, ``12h``, ``30d``, ``2w``: in seconds."""
+    digits = text.strip().lower()
+    unit = digits[-1:] if digits[-1:] in _AGES else "s"
+    return _seconds(digits.removesuffix(unit)) * _AGES[unit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +223,16 @@ class Settings:
         "JSON_RATIO", 0.3, "part of a chunk message that is audio (JSON)", "chunks", parse=_ratio
     )
 
+    chunk_group: str = _setting("LFK_CHUNKS_GROUP", "lfk-chunks", "consumer group of the gateways", "chunks")
+    chunk_timeout: float = _setting(
+        "LFK_CHUNK_TIMEOUT",
+        900.0,
+        "seconds that the next chunk of an audio may take",
+        "chunks",
+        parse=_seconds,
+        flag="--chunk-timeout",
+    )
+
     # --- getting audio in
     source: str = _setting("SOURCE_FOLDER", "", "folder that sync and up read when none is named", "sync")
     layout: str = _setting(
@@ -232,11 +263,74 @@ class Settings:
     settle: float = _setting(
         "LFK_SETTLE", 1.0, "seconds a file must stay unchanged before it is uploaded", "sync", parse=_seconds
     )
+    extract_audio: bool = _setting(
+        "LFK_EXTRACT_AUDIO",
+        False,
+        "send the audio of videos alone, 16 kHz mono; needs lfk[hub]",
+        "sync",
+        parse=_flag,
+        flag="--extract-audio",
+    )
+    extract_format: str = _setting(
+        "LFK_EXTRACT_FORMAT",
+        "flac",
+        "form of that audio: flac loses nothing, opus is about a fifth of it",
+        "sync",
+        flag="--extract-format",
+        choices=("flac", "opus"),
+    )
+    delete_source: bool = _setting(
+        "LFK_DELETE_SOURCE",
+        False,
+        "delete each file once its stored copy is verified",
+        "sync",
+        parse=_flag,
+        flag="--delete-source",
+    )
+    move_to: str = _setting(
+        "LFK_MOVE_TO",
+        "",
+        "move each file there once its stored copy is verified",
+        "sync",
+        flag="--move-to",
+        metavar="DIR",
+    )
+    after: str = _setting(
+        "LFK_AFTER",
+        "upload",
+        "what must be verified before a source is deleted or moved",
+        "sync",
+        flag="--after",
+        choices=("upload", "transcript"),
+    )
+    done_marker: bool = _setting(
+        "LFK_DONE_MARKER",
+        False,
+        "put a marker (done.txt) beside the recordings once all of them are in the store",
+        "sync",
+        parse=_flag,
+        flag="--done-marker",
+    )
     watch: bool = _setting(
         "LFK_WATCH", False, "go on: upload what appears or changes", "sync", parse=_flag, flag="--watch"
     )
+    watch_by: str = _setting(
+        "LFK_WATCH_BY",
+        "auto",
+        "how changes are noticed: scans where the filesystem tells of none",
+        "sync",
+        choices=("auto", "events", "scans"),
+    )
     rescan: float = _setting(
         "LFK_RESCAN", 300.0, "seconds between full scans of a watched folder", "sync", parse=_seconds
+    )
+    poll: float = _setting("LFK_POLL", 10.0, "seconds between scans where no changes are told", "sync", parse=_seconds)
+    sweep_after: float = _setting(
+        "LFK_SWEEP_AFTER",
+        86400.0,
+        "seconds after which an upload that was broken off is removed from the store; 0 means never",
+        "sync",
+        parse=_seconds,
     )
     sync_source: str = _setting(
         "LFK_SYNC_SOURCE", "", "who uploads, kept with each object; empty means this machine and folder", "sync"
@@ -268,7 +362,7 @@ class Settings:
         flag="--on",
         choices=("each", "done-marker"),
     )
-    marker_name: str = _setting("LFK_MARKER_NAME", "done.txt", "name of a done-marker", "listen", flag="--marker-name")
+    marker_name: str = _setting("LFK_MARKER_NAME", "done.txt", "name of done-markers", "listen", flag="--marker-name")
     listen_reconcile: float = _setting(
         "LFK_LISTEN_RECONCILE",
         900.0,
@@ -444,10 +538,39 @@ class Settings:
     link_seconds: int = _setting(
         "LFK_LINK_SECONDS", 3600, "how long links work", "transcripts", parse=_count, flag="--link-seconds"
     )
+    filter: tuple[str, ...] = _setting(
+        "LFK_FILTER",
+        (),
+        "only announcements with status=, approach=, model=, language=, path=PATTERN, batch=",
+        "transcripts",
+        parse=_words,
+        flag="--filter",
+        metavar="NAME=VALUE",
+    )
+    command: tuple[str, ...] = _setting(
+        "LFK_EXEC", (), "program and arguments to run for each transcript, see --exec", "transcripts", parse=_command
+    )
+    command_timeout: float = _setting(
+        "LFK_EXEC_TIMEOUT",
+        600.0,
+        "seconds that the command may take for one transcript",
+        "transcripts",
+        parse=_seconds,
+        flag="--exec-timeout",
+    )
+    command_attempts: int = _setting(
+        "LFK_EXEC_ATTEMPTS",
+        3,
+        "how often a command that fails is run in all",
+        "transcripts",
+        parse=_count,
+        flag="--exec-attempts",
+    )
     transcripts_group: str = _setting(
         "LFK_TRANSCRIPTS_GROUP",
         "",
-        "consumer group of `transcripts --follow --out`; empty means one per machine and folder",
+        "consumer group of `transcripts --follow` with --out or --exec; empty means one per machine and folder or "
+        "command",
         "transcripts",
     )
 
@@ -457,6 +580,52 @@ class Settings:
     )
     until: str = _setting("LFK_UNTIL", "", "before then; written as --since", "choosing", flag="--until")
     limit: int = _setting("LFK_LIMIT", 0, "at most that many; 0 means all", "choosing", parse=_count, flag="--limit")
+
+    # --- cleanup
+    cleanup_older_than: float = _setting(
+        "LFK_CLEANUP_OLDER_THAN",
+        7 * 86400.0,
+        "least age of what cleanup deletes: seconds, or such as 12h, 30d, 2w",
+        "cleanup",
+        parse=_age,
+        flag="--older-than",
+        metavar="AGE",
+    )
+    cleanup_yes: bool = _setting(
+        "LFK_CLEANUP_YES",
+        False,
+        "delete; without it cleanup only says what it would",
+        "cleanup",
+        parse=_flag,
+        flag="--yes",
+    )
+
+    # --- report
+    report_style: str = _setting(
+        "LFK_REPORT_STYLE",
+        "markdown",
+        "how the report is written",
+        "report",
+        flag="--style",
+        choices=("markdown", "csv"),
+    )
+    price_hour: float = _setting(
+        "LFK_PRICE_HOUR",
+        0.0,
+        "what one engine costs an hour; 0 leaves cost out",
+        "report",
+        parse=_price,
+        flag="--price",
+    )
+    currency: str = _setting("LFK_CURRENCY", "", "what the price is in, any text", "report", flag="--currency")
+    image_bytes: int = _setting(
+        "LFK_IMAGE_BYTES",
+        0,
+        "size of the container image, where it is known",
+        "report",
+        parse=_bytes,
+        flag="--image-bytes",
+    )
 
     # --- dead letters
     dlq_causes: tuple[str, ...] = _setting(
@@ -518,6 +687,10 @@ class Settings:
     demo_folder: str = _setting("LFK_DEMO_FOLDER", "lfk-demo", "folder of the demo", "demo", flag="--dir")
 
     # --- everywhere
+    live: bool = _setting("LFK_LIVE", False, "go on showing how the work goes", "output", parse=_flag, flag="--live")
+    live_seconds: float = _setting(
+        "LFK_LIVE_SECONDS", 2.0, "seconds between two looks of that", "output", parse=_seconds
+    )
     json: bool = _setting("LFK_JSON", False, "one JSON object a line", "output", parse=_flag, flag="--json")
     dry_run: bool = _setting(
         "LFK_DRY_RUN", False, "say what would be done, change nothing", "output", parse=_flag, flag="--dry-run"
@@ -563,6 +736,8 @@ def value_text(spec: Spec, value: Any) -> str:
         return str(value).lower()
     if isinstance(value, Mapping):
         return ",".join(f"{name}={text}" for name, text in value.items())
+    if spec.parse is _command:
+        return shlex.join(value)
     if isinstance(value, tuple):
         return ",".join(value)
     if spec.parse is _bytes and value:

@@ -6,6 +6,8 @@ What comes from a topic is hostile: it is bounded in size and depth before it is
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -14,6 +16,7 @@ from typing import Any, NoReturn, Protocol
 from jsonschema import Draft202012Validator, ValidationError
 
 from lfk.brokers.quick_schema import compiled
+from lfk.core.chunks import MAX_CHUNK_BYTES, AudioChunk
 from lfk.core.errors import FramesNotAllowed, MalformedMessage, MessageTooLarge
 from lfk.core.messages import MAX_MESSAGE_BYTES, Announcement, AudioReference
 from lfk.core.printable import printable
@@ -40,6 +43,16 @@ class Codec(Protocol):
             MalformedMessage, MessageTooLarge, FramesNotAllowed: it is not one.
         """
 
+    def encode_chunk(self, chunk: AudioChunk) -> bytes:
+        """A chunk's bytes; errors as for references, but larger."""
+
+    def decode_chunk(self, value: bytes | None) -> AudioChunk:
+        """The chunk in a record's value.
+
+        Raises:
+            MalformedMessage, MessageTooLarge: it is not one.
+        """
+
     def encode_announcement(self, announcement: Announcement) -> bytes:
         """An announcement's bytes; errors as for references."""
 
@@ -58,6 +71,18 @@ class JsonCodec:
         if reference.frames:
             raise FramesNotAllowed("the message carries audio frames; this topic takes references only")
         return reference
+
+    def encode_chunk(self, chunk: AudioChunk) -> bytes:
+        frames = base64.b64encode(chunk.frames).decode("ascii")
+        return _encode({**chunk.to_dict(), "frames": frames}, "audio-reference", MAX_CHUNK_BYTES)
+
+    def decode_chunk(self, value: bytes | None) -> AudioChunk:
+        data = dict(_decode(value, "audio-reference", MAX_CHUNK_BYTES))
+        try:
+            data["frames"] = base64.b64decode(data.get("frames") or "", validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise MalformedMessage(f"frames: not base64: {printable(str(error), 120)}") from error
+        return AudioChunk.from_dict(data)
 
     def encode_announcement(self, announcement: Announcement) -> bytes:
         return _encode(announcement.to_dict(), "transcript")
@@ -87,22 +112,22 @@ def _check(data: Mapping[str, Any], schema: str) -> None:
         raise MalformedMessage(f"{printable(where, 80)}: {printable(error.message, 200)}")
 
 
-def _encode(data: Mapping[str, Any], schema: str) -> bytes:
+def _encode(data: Mapping[str, Any], schema: str, limit: int = MAX_MESSAGE_BYTES) -> bytes:
     _check(data, schema)
     try:
         value = _write(data).encode("utf-8")
     except (ValueError, UnicodeEncodeError) as error:
         raise MalformedMessage(f"the message cannot be written as JSON: {type(error).__name__}") from error
-    if len(value) >= MAX_MESSAGE_BYTES:
-        raise MessageTooLarge(f"the message has {len(value)} bytes; the limit is {MAX_MESSAGE_BYTES}")
+    if len(value) >= limit:
+        raise MessageTooLarge(f"the message has {len(value)} bytes; the limit is {limit}")
     return value
 
 
-def _decode(value: bytes | None, schema: str) -> Mapping[str, Any]:
+def _decode(value: bytes | None, schema: str, limit: int = MAX_MESSAGE_BYTES) -> Mapping[str, Any]:
     if not value:
         raise MalformedMessage("the message is empty")
-    if len(value) >= MAX_MESSAGE_BYTES:
-        _refuse_large(value)
+    if len(value) >= limit:
+        _refuse_large(value, limit)
     try:
         # Given bytes, json would take UTF-16 as well, and halves of characters in what is no UTF-8.
         data = json.loads(value.decode("utf-8-sig"), object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -131,11 +156,11 @@ def _require_text(data: object) -> None:
         raise MalformedMessage("the message holds half a character (a lone surrogate)") from error
 
 
-def _refuse_large(value: bytes) -> NoReturn:
+def _refuse_large(value: bytes, limit: int) -> NoReturn:
     # A look at the raw bytes tells a chunk apart, so that the sender learns which topic it belongs to.
-    if b'"frames"' in value[:MAX_MESSAGE_BYTES] or b'"frames"' in value[-MAX_MESSAGE_BYTES:]:
+    if limit == MAX_MESSAGE_BYTES and (b'"frames"' in value[:limit] or b'"frames"' in value[-limit:]):
         raise FramesNotAllowed(f"the message has {len(value)} bytes and carries audio frames")
-    raise MessageTooLarge(f"the message has {len(value)} bytes; the limit is {MAX_MESSAGE_BYTES}")
+    raise MessageTooLarge(f"the message has {len(value)} bytes; the limit is {limit}")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

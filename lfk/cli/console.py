@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
 from lfk.core.errors import LfkError
 from lfk.core.printable import printable, without_controls
+
+#: Shows one result: its kind, its fields for machines, its text for people.
+Show = Callable[[str, Mapping[str, Any], str], None]
 
 
 class Bar(Protocol):
@@ -86,6 +89,26 @@ class Console:
             "hint": error.hint,
         }
         self._print_problem("error", fields, f"error: {about}{error.message} [{error.code}] - {error.hint}")
+
+    @contextmanager
+    def screen(self) -> Iterator[Show]:
+        """As :meth:`result`, on a terminal each in place of the one before."""
+        if self.as_json or not self._out.isatty():
+            yield self.result
+            return
+        from lfk.cli.progress import live_text
+
+        with live_text(self._out) as replace:
+
+            def show(_kind: str, _fields: Mapping[str, Any], text: str) -> None:
+                replace("\n".join(printable(line, 10_000) for line in text.split("\n")))
+
+            yield show
+
+    @contextmanager
+    def plain(self) -> Iterator[Show]:
+        """:meth:`result`, to be used as :meth:`screen` is."""
+        yield self.result
 
     @contextmanager
     def progress(self, label: str) -> Iterator[Bar]:

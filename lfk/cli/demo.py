@@ -181,6 +181,9 @@ class _Show:
         """The text itself."""
         self._console.say("\n" + content.decode("utf-8", "replace").rstrip())
 
+    def ran(self, announcement: Announcement) -> None:
+        """The demo runs no command."""
+
     def problem(self, subject: str, error: LfkError) -> None:
         """Something that could not be shown."""
         self._console.error(error, subject)

@@ -1,12 +1,13 @@
-"""Progress bars on a terminal, by rich; imported only where somebody watches."""
+"""Progress bars and live texts on a terminal, by rich; imported only where somebody watches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
 from rich.console import Console as RichConsole
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -16,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
 
 class _RichBar:
@@ -45,3 +47,10 @@ def rich_bar(label: str, stream: TextIO) -> Iterator[_RichBar]:
     )
     with Progress(*columns, console=RichConsole(file=stream), transient=True) as progress:
         yield _RichBar(progress, progress.add_task(label, total=None, files=0, files_total=0))
+
+
+@contextmanager
+def live_text(stream: TextIO) -> Iterator[Callable[[str], None]]:
+    """Shows a text on ``stream`` in place of the one before, cut to the screen; the last one stays."""
+    with Live(console=RichConsole(file=stream), auto_refresh=False, vertical_overflow="crop") as live:
+        yield lambda text: live.update(Text(text, overflow="ellipsis", no_wrap=True), refresh=True)

@@ -1,22 +1,20 @@
-"""Where the work stands: references that wait, what each hub is at (stage and part of the audio), failures, batches.
+"""Where the work stands: what waits in files and audio hours, how fast it goes and how long it will take, failures by
+cause, what each hub is at (stage and part of the audio), and open batches.
 
+Audio hours are what references tell; where they tell nothing they are judged by the size of files, and marked with ~.
+With --live it goes on: a table on a terminal, else one look after the other.
 With --batch ID it tells how far one batch is: asked, done, failed, outstanding, and how long it will take.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 
 from lfk.cli.console import Console
-from lfk.core.errors import ExitCode
-from lfk.core.printable import printable
+from lfk.core.errors import ExitCode, Unreachable
 from lfk.settings import Settings
 
-SETTINGS = ("batch",)
-
-#: What a hub says of its trouble; longer than that, `--json` tells.
-_LINE = 300
+SETTINGS = ("live", "batch")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,38 +22,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
-    """Look once."""
+    """Look once, or until stopped."""
     from lfk import wiring
-    from lfk.cli.batch_display import batch_fields, batch_line, show_batch
-    from lfk.roles.status import look
+    from lfk.cli.batch_display import show_batch
+    from lfk.cli.signals import stop_on_signal
+    from lfk.cli.status_display import fields_of, lines_of
 
     store = wiring.open_store(settings)
     if settings.batch:
         show_batch(console, *wiring.look_at_batch(settings, store, settings.batch))
         return ExitCode.OK
-    topics = (settings.topic_audio, settings.topic_retry, settings.topic_bulk)
-    status = look(wiring.find_broker(settings, store), store, wiring.roots(settings), settings.group, topics)
-    lines = [f"waiting   {count:6}  {topic}" for topic, count in status.waiting.items()]
-    if not status.waiting:
-        lines.append("waiting        -  no broker runs on this store")
-    lines.append(f"failed    {status.failures:6}  recorded in the store")
-    lines.extend(["", f"{len(status.hubs)} hub(s)"])
-    for hub in status.hubs:
-        lines.append(f"  {hub.host}:{hub.pid}  {hub.engines} engines, {hub.done} done, {hub.failed} failed")
-        if hub.trouble:
-            lines.append(f"    takes no work: {printable(hub.trouble, _LINE)}")
-        lines.extend(
-            f"    {job['stage']:10} {job['part']:4.0%}  {job['seconds']:6.1f} s  {job['audio']}" for job in hub.jobs
-        )
-    batches = list(wiring.open_batches(settings, store))
-    if batches:
-        lines.extend(["", f"{len(batches)} open batch(es)"])
-        lines.extend(batch_line(head, tally) for head, tally in batches)
-    fields = {
-        "waiting": dict(status.waiting),
-        "failures": status.failures,
-        "batches": [batch_fields(head, tally) for head, tally in batches],
-        "hubs": [dataclasses.asdict(hub) for hub in status.hubs],
-    }
-    console.result("status", fields, "\n".join(lines))
-    return ExitCode.OK
+    with stop_on_signal() as stop, console.screen() if settings.live else console.plain() as show:
+        while True:
+            try:
+                looked = wiring.look_around(settings, store)
+            except Unreachable as error:
+                if not settings.live:
+                    raise
+                show("away", {"code": error.code, "message": error.message}, f"{error.message}; it is looked again")
+            else:
+                show("status", fields_of(*looked), "\n".join(lines_of(*looked)))
+            if not settings.live or stop.wait(settings.live_seconds):
+                return ExitCode.OK

@@ -29,6 +29,13 @@ SETTINGS = (
     "include",
     "exclude",
     "transfers",
+    "extract_audio",
+    "extract_format",
+    "delete_source",
+    "move_to",
+    "after",
+    "done_marker",
+    "marker_name",
     "dry_run",
 )
 
@@ -73,7 +80,8 @@ def _pass(settings: Settings, job: SyncJob, store: ObjectStore, console: Console
         return ExitCode.INTERRUPTED
     if summary.referred and wiring.references_wait(settings, store):
         console.say(REFERENCES_WAIT)
-    return ExitCode.SOME_FAILED if summary.failed else ExitCode.OK
+    lacks = summary.marking is not None and summary.marking.lacks
+    return ExitCode.SOME_FAILED if summary.failed or lacks else ExitCode.OK
 
 
 def _watch(settings: Settings, job: SyncJob, store: ObjectStore, console: Console, stop: threading.Event) -> ExitCode:

@@ -4,6 +4,11 @@ One pass reads the announcements up to now and commits nothing; --follow goes on
 are kept in a folder that mirrors the transcripts (and --follow keeps its place in a consumer group of its own, so
 that it can be stopped and started); with --links each file gets a link that works for a while; with --format alone
 only the texts are printed. Where no broker runs, what was transcribed is read from the store.
+
+--exec PROGRAM ARG... (the last of the options) runs a command for each announcement, once, without a shell. In its
+arguments {txt} {json} {srt} ... stand for local files of the transcript, {audio} {status} {approach} {model}
+{language} {event} {error} for what was announced. Files are absolute paths, so no name can become an option; put --
+before other values where the program knows it. A command that fails is run again, --exec-attempts times in all.
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ import argparse
 from pathlib import Path
 
 from lfk.cli.console import Console
-from lfk.core.errors import ExitCode, LfkError
+from lfk.core.errors import ExitCode, LfkError, UsageError
 from lfk.core.messages import Announcement
 from lfk.core.printable import printable
 from lfk.core.received import TranscriptFile
@@ -22,15 +27,36 @@ from lfk.settings import Settings
 #: Longer than any location with its formats; what is longer is not worth a look.
 _LINE = 10_000
 
-SETTINGS = ("output", "follow", "start_from", "format", "links", "link_seconds", "dry_run")
+SETTINGS = (
+    "output",
+    "follow",
+    "start_from",
+    "format",
+    "filter",
+    "links",
+    "link_seconds",
+    "command_timeout",
+    "command_attempts",
+    "dry_run",
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Nothing but settings."""
+    """The command; the rest are settings."""
+    parser.add_argument(
+        "--exec",
+        dest="command",
+        nargs=argparse.REMAINDER,
+        default=None,
+        metavar="PROGRAM",
+        help="run this for each announcement; everything behind it is its arguments [LFK_EXEC]",
+    )
 
 
-def run(_arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
+def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
     """Read announcements once, or until stopped."""
+    if arguments.command == []:
+        raise UsageError("--exec (LFK_EXEC) names no program", hint="put the program and its arguments behind --exec")
     from lfk import wiring
     from lfk.cli.signals import stop_on_signal
 
@@ -40,14 +66,16 @@ def run(_arguments: argparse.Namespace, settings: Settings, console: Console) ->
         with wiring.open_reader(settings, store, screen, stop) as reader:
             wiring.read_announcements(settings, store, reader, stop)
     count = reader.count
+    ran = f"{count.ran} commands run, " if settings.command else ""
     screen.summary(
         f"{count.done} done, {count.failed} failed, {count.fetched} files fetched, "
-        f"{count.unchanged} there already, {count.problems} problems",
+        f"{count.unchanged} there already, {ran}{count.problems} problems",
         {
             "done": count.done,
             "failed": count.failed,
             "fetched": count.fetched,
             "unchanged": count.unchanged,
+            "ran": count.ran,
             "problems": count.problems,
         },
     )
@@ -83,6 +111,9 @@ class _Screen:
     def read(self, file: TranscriptFile, content: bytes) -> None:
         fields = {"format": file.form, "location": str(file.location)}
         self._console.document("text", fields, content.decode("utf-8", "replace"))
+
+    def ran(self, announcement: Announcement) -> None:
+        self._console.note("ran", {"event_id": announcement.event_id}, "  ran the command")
 
     def problem(self, subject: str, error: LfkError) -> None:
         self._console.error(error, subject)

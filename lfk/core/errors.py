@@ -30,10 +30,13 @@
     ├── MediaError
     │   ├── AudioEmpty, AudioUndecodable, NoAudioTrack
     │   └── AudioTooLong, AudioTooLarge
+    ├── ChunkError               audio in messages that could not be joined
+    │   └── ChunksIncomplete, ChunksTimedOut, ChunksMixed
     ├── EngineError
     │   ├── EngineCrashed, EngineOutOfMemory, EngineTimeout, EngineUnavailable
     │   └── StageFailed
     ├── ModelMissing, ModelInvalid
+    ├── CommandFailed            a command of the user's own, run for a transcript
     ├── FileUnreadable           a file of this machine that cannot be read
     ├── ScratchFull              this machine's disk, not the audio
     ├── FailureMissing, FailureUnreadable, NotRetryable     a recorded failure
@@ -390,6 +393,32 @@ class AudioTooLarge(MediaError):
     hint = "split or compress the recording, or raise LFK_MAX_AUDIO_BYTES"
 
 
+class ChunkError(LfkError):
+    """Audio that came in messages and could not be joined."""
+
+    code = "chunk_error"
+    hint = "send the file again with `lfk chunks send`, or upload it with `lfk sync`"
+
+
+class ChunksIncomplete(ChunkError):
+    """The last chunk came, but not all that belong before it."""
+
+    code = "chunks_incomplete"
+
+
+class ChunksTimedOut(ChunkError):
+    """The rest of an audio did not come within LFK_CHUNK_TIMEOUT."""
+
+    code = "chunks_timed_out"
+    hint = "send the file again; where senders pause for longer, raise LFK_CHUNK_TIMEOUT"
+
+
+class ChunksMixed(ChunkError):
+    """Chunks of one name that are not of one audio."""
+
+    code = "chunks_mixed"
+
+
 class EngineError(LfkError):
     """The speech engine failed on this job."""
 
@@ -448,6 +477,13 @@ class ModelInvalid(LfkError):
     code = "model_invalid"
     suspect = Suspect.MODEL
     hint = "delete them and run `lfk models pull NAME`; `lfk models verify` checks all"
+
+
+class CommandFailed(LfkError):
+    """A command of the user's own (``--exec``) that did not succeed."""
+
+    code = "command_failed"
+    hint = "run the command by hand; its announcement will not come again by itself"
 
 
 class FileUnreadable(LfkError):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from lfk.core.addressing import AudioAddress, Roots
 from lfk.core.errors import InvalidLocation
-from lfk.core.location import check_key
+from lfk.core.location import Location, check_key
 from lfk.core.request import Request
 
 _COURSE = re.compile(r"(?P<lead>[^/]+/[^/]+/)?week\d+/lesson\d+/video\d+\.mp4", re.IGNORECASE)
@@ -30,6 +30,14 @@ class Placed:
 
     address: AudioAddress
     pair: str | None
+    #: How many characters of the key's end are the file's own path below approach, model and prefix.
+    own: int
+
+    @property
+    def root(self) -> Location:
+        """The prefix below approach, model and prefix, which the file shares with its like."""
+        at = self.address.location
+        return Location(at.scheme, at.bucket, at.key[: len(at.key) - self.own])
 
 
 def place(layout: str, relative: str, prefix: str, request: Request, roots: Roots) -> Placed:
@@ -55,15 +63,15 @@ def _approach(relative: str, prefix: str, request: Request, roots: Roots) -> Pla
     # Resolved without the prefix first: a misfit must not become a proper path by being moved below one.
     address = request.resolve(str(roots.audio.join(relative)), roots)
     head = relative.removesuffix(address.rest)
-    placed = request.resolve(str(roots.audio.join(head + prefix + address.rest)), roots)
-    return Placed(placed, placed.pair if request.names_pair else None)
+    placed = request.resolve(str(roots.audio.join(head + prefix + address.rest)), roots) if prefix else address
+    return Placed(placed, placed.pair if request.names_pair else None, len(address.rest))
 
 
 def _free(relative: str, prefix: str, request: Request, roots: Roots) -> Placed:
     asked = request.completed(roots)
     key = f"{asked.approach}/{asked.model}/{prefix}{relative}"
     address = asked.resolve(str(roots.audio.join(key)), roots)
-    return Placed(address, address.pair)
+    return Placed(address, address.pair, len(relative))
 
 
 def _course(relative: str, prefix: str, request: Request, roots: Roots) -> Placed:

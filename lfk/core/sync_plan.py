@@ -36,6 +36,14 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """Bytes by their number and hash."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What is remembered of a file: its content when it had ``stamp``, the object at ``location`` with it."""
 
@@ -46,11 +54,22 @@ class Known:
     version_id: str | None = None
     #: Identity of the request whose reference was confirmed; empty if none was.
     confirmed: str = ""
+    #: What the object holds where that is not the file itself but its audio alone, in this form.
+    extracted: Content | None = None
+    form: str = ""
+
+    @property
+    def stored(self) -> Content:
+        """What the object holds."""
+        return self.extracted or Content(self.stamp.size, self.sha256)
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """The object at the file's place, as the store tells. ``sha256`` and ``source`` are None where it does not say."""
+    """The object at the file's place, as the store tells. ``sha256`` and ``source`` are None where it does not say.
+
+    ``size`` and ``sha256`` are those of the file that it was made from, where it is the audio of that file alone.
+    """
 
     size: int
     etag: str

@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--commands", required=True, type=int, help="file descriptor to read")
     parser.add_argument("--answers", required=True, type=int, help="file descriptor to write")
     arguments = parser.parse_args(argv)
-    _die_with(arguments.parent)
+    die_with(arguments.parent)
     # A terminal's interrupt and a supervisor's stop, which go to every process of a service, are the parent's to
     # decide about: it lets a job finish, or kills.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -135,7 +135,8 @@ def _listen(fd: int, commands: queue.SimpleQueue[Message]) -> None:
     os._exit(0)
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
+    """Have the kernel end this process with the thread of ``parent`` that started it, where the system knows how."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         # Not allowed in some containers, where it does not matter either.

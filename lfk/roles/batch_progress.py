@@ -17,6 +17,7 @@ from lfk.roles.batches import RESUMABLE_SECONDS, Batches
 from lfk.roles.failed import Failed
 from lfk.roles.parallel import in_parallel
 from lfk.roles.results import Results
+from lfk.roles.tombstones import Tombstones
 from lfk.stores.base import ObjectInfo, ObjectStore
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Judge:
         self._store = store
         self._roots = roots
         self._results = Results(store, roots)
+        self._tombstones = Tombstones(store, roots.records)
         self._failed: dict[tuple[str, str], int] = {}
         for one in failed:
             if one.batch_id is not None and one.path is not None:
@@ -92,7 +94,7 @@ class Judge:
         """It is of the version that was meant, or of what is there now: hubs transcribe what they find."""
         if entry.reference.etag is not None and entry.reference.etag == manifest.audio.etag:
             return True
-        return is_of(manifest, self._store.stat(address.location))
+        return is_of(manifest, self._tombstones.stat(address.location))
 
 
 def is_of(manifest: Manifest, info: ObjectInfo) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,13 +33,22 @@ _REMOTE = frozenset(
      "nfs4", "prl_fs", "smb2", "smb3", "smbfs", "vboxsf", "virtiofs"}
 )  # fmt: skip
 _MOUNTS = Path("/proc/self/mountinfo")
+#: How space, tab, line break and backslash are written there.
+_ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 class Changes:
     """Watches one folder for as long as its ``with`` block lasts."""
 
-    def __init__(self, source: Path, selection: Selection, own: Sequence[Path]) -> None:
-        """``own`` are folders whose changes are of no interest, such as the store's."""
+    def __init__(self, source: Path, selection: Selection, own: Sequence[Path], by: str = "auto") -> None:
+        """Nothing is watched yet.
+
+        Args:
+            own: folders whose changes are of no interest, such as the store's.
+            by: ``auto``: the system's events where the filesystem tells of all changes; ``events``: in any case;
+                ``scans``: never.
+        """
+        self._by = by
         self._source = source
         self._selection = selection
         self._own = own
@@ -88,7 +98,9 @@ class Changes:
         return told
 
     def _watch(self) -> None:
-        self._observer = _observe(self._source, self._note)
+        self._observer = (
+            None if self._by == "scans" else _observe(self._source, self._note, forced=self._by == "events")
+        )
         self._watched = folder_id(self._source) if self._observer is not None else None
 
     def _unwatch(self) -> None:
@@ -134,16 +146,18 @@ def remote_filesystem(path: Path, mounts: str) -> str | None:
         columns = fields.split()
         if len(columns) < 5 or not rest:
             continue
-        mount = columns[4].encode("ascii", "replace").decode("unicode_escape")
-        if len(mount) > best and path.is_relative_to(mount):
+        mount = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), columns[4])
+        # Of two mounts at one place the later one is on top, as where an automounter waits below.
+        if len(mount) >= best and path.is_relative_to(mount):
             best, kind = len(mount), rest.split()[0]
     return kind if kind in _REMOTE else None
 
 
-def _observe(source: Path, note: Callable[[str, bool], None]) -> BaseObserver | None:
+def _observe(source: Path, note: Callable[[str, bool], None], *, forced: bool) -> BaseObserver | None:
     """An observer that has started; None where there can be none, with the reason in the log."""
-    kind = remote_filesystem(source, _MOUNTS.read_text(encoding="utf-8") if _MOUNTS.exists() else "")
-    if kind is not None:
+    mounts = os.fsdecode(_MOUNTS.read_bytes()) if _MOUNTS.exists() else ""
+    kind = remote_filesystem(source, mounts)
+    if kind is not None and not forced:
         log.info("%s is on %s, which tells of no changes: it is scanned more often instead", source, kind)
         return None
     observer = _start(source, note)

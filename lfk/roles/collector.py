@@ -86,6 +86,11 @@ class Collector:
                 self._mirror.forget_temporaries()
             attempt += 1
 
+    def discard(self, files: Sequence[TranscriptFile]) -> None:
+        """Take files away that were collected, where they were wanted for a moment only."""
+        for file in files:
+            self._mirror.remove(file.name)
+
     def flush(self) -> None:
         """Bring what was collected onto the disk; may be called while another transcript is collected."""
         self._mirror.flush()

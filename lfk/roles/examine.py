@@ -15,6 +15,7 @@ from lfk.core.manifest import FileEntry, Manifest
 from lfk.roles.batch_progress import is_of
 from lfk.roles.results import Results
 from lfk.roles.stock import StockPlace
+from lfk.roles.tombstones import Tombstones
 from lfk.stores.base import ObjectInfo, ObjectStore
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class Examined:
 
     place: StockPlace
     manifest: Manifest | None = None
-    #: The audio of the transcript as it is now, and what of it is asked; None where it is gone.
+    #: The audio of the transcript as it is now, and what of it is asked; None where it is gone by nobody's wish.
     audio: ObjectInfo | None = None
     address: AudioAddress | None = None
 
@@ -51,9 +52,12 @@ class Examiner:
         self._store = store
         self._roots = roots
         self._results = Results(store, roots)
+        self._tombstones = Tombstones(store, roots.records)
 
     def look(self, place: StockPlace) -> Examined:
         """Read the manifest, if there is one, and look at its audio where the listing does not tell of it.
+
+        Audio that was deleted on request counts as what it was.
 
         Raises:
             Unreachable: the store.
@@ -67,7 +71,7 @@ class Examiner:
             return Examined(place, manifest, mine.info, mine.address)
         try:
             address = resolve(manifest.path_to_audio, manifest.transcription_approach, self._roots)
-            return Examined(place, manifest, self._store.stat(address.location), address)
+            return Examined(place, manifest, self._tombstones.stat(address.location), address)
         except ObjectMissing:
             return Examined(place, manifest)
         except RejectedReference as error:

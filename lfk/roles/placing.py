@@ -34,6 +34,8 @@ class Placing:
         self._job = job
         self._prefix = check_prefix(job.prefix)
         self._state = state
+        #: What is asked for with each pair: the same few, for every file.
+        self._asked: dict[str | None, str] = {}
 
     def of(self, relative: str) -> Destination:
         """Where the file at this path goes.
@@ -42,17 +44,25 @@ class Placing:
             RejectedReference: its name cannot be a key, or does not fit the layout.
         """
         placed = place(self._job.layout, relative, self._prefix, self._job.request, self._job.roots)
-        return Destination(placed, self._job.request.identity(placed.pair))
+        if placed.pair not in self._asked:
+            self._asked[placed.pair] = self._job.request.identity(placed.pair)
+        return Destination(placed, self._asked[placed.pair])
 
     def known(self, relative: str, destination: Destination) -> Known | None:
-        """What is remembered of the file for this very place."""
+        """What is remembered of the file for this very place, as it is to be there."""
         known = self._state.get(relative)
-        return known if known is not None and known.location == str(destination.location) else None
+        if known is None or known.location != str(destination.location):
+            return None
+        # A whole video is as good as its audio, but not the other way round.
+        return known if known.form in ("", self._job.extract) else None
 
-    def confirmed(self, found: Found) -> tuple[Location, Known] | None:
-        """Where the file is and what is remembered, if its reference, as the file is now, is known as confirmed."""
+    def confirmed(self, found: Found, destination: Destination | None = None) -> tuple[Location, Known] | None:
+        """Where the file is and what is remembered, if its reference, as the file is now, is known as confirmed.
+
+        ``destination`` saves finding it out again.
+        """
         try:
-            destination = self.of(found.relative)
+            destination = destination or self.of(found.relative)
         except RejectedReference:
             return None
         known = self.known(found.relative, destination)

@@ -39,6 +39,8 @@ class Found:
 
     relative: str
     stamp: Stamp
+    #: The store was listed a moment ago, and had nothing at its place.
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,15 +41,8 @@ class ReferenceSender:
             RejectedReference: the reference is not one that may be sent.
             BrokerFull: the embedded broker has no room.
         """
-        headers = event_headers(
-            event=uuid.uuid4().hex,
-            type_=REFERENCE_TYPE,
-            source=self._source,
-            timestamp=reference.timestamp or int(time.time() * 1000),
-            carried=carried,
-        )
-        value = self._codec.encode_reference(reference)
-        self._publisher.send(Record(self._topic, str(audio).encode("utf-8"), value, headers), confirmed)
+        record = reference_record(self._codec, self._topic, self._source, audio, reference, carried)
+        self._publisher.send(record, confirmed)
 
     def flush(self, timeout: float) -> int:
         """Wait for confirmations; returns how many references are not confirmed."""
@@ -58,3 +51,26 @@ class ReferenceSender:
     def close(self) -> None:
         """Flush for a short while and let go."""
         self._publisher.close()
+
+
+def reference_record(
+    codec: Codec,
+    topic: str,
+    source: str,
+    audio: Location,
+    reference: AudioReference,
+    carried: Mapping[str, bytes] | None = None,
+) -> Record:
+    """One reference as a record, for whoever sends it together with other things; ``carried`` headers go along.
+
+    Raises:
+        RejectedReference: the reference is not one that may be sent.
+    """
+    headers = event_headers(
+        event=uuid.uuid4().hex,
+        type_=REFERENCE_TYPE,
+        source=source,
+        timestamp=reference.timestamp or int(time.time() * 1000),
+        carried=carried,
+    )
+    return Record(topic, str(audio).encode("utf-8"), codec.encode_reference(reference), headers)

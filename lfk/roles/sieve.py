@@ -1,15 +1,17 @@
-"""Passes over unchanged files by listing the store instead of asking it file by file: a thousand for one request.
+"""Lists the store instead of asking it file by file: a thousand answers for one request.
 
-Only for files whose reference is remembered as confirmed; all that is open is whether the very object is still
-there, and an equal ETag says so. Whatever a listing does not settle goes on to be looked at by itself.
+A file whose reference is remembered as confirmed is passed over where the very object is still there, which an equal
+ETag says. A file that has nothing at its place need not be looked for there again before it goes up, as its upload is
+conditional anyway. Whatever a listing does not settle goes on to be looked at by itself.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from lfk.core.errors import LfkError
+from lfk.core.errors import LfkError, RejectedReference
 from lfk.core.location import Location
 from lfk.roles.scan import Found, Misfit
 from lfk.roles.sync_files import FileSync
@@ -31,24 +33,30 @@ class Sieve:
     def __init__(self, store: ObjectStore, files: FileSync) -> None:
         self._store = store
         self._files = files
-        self._group: dict[Location, tuple[Found, str]] = {}
+        #: Files of one folder by their places, each with the ETag that is remembered, if it need not go up again.
+        self._group: dict[Location, tuple[Found, str | None]] = {}
         self._folder: Location | None = None
         self._after: str | None = None
 
     def sift(self, items: Iterable[Found | Misfit]) -> Iterator[Found | Misfit]:
         """What has to be looked at."""
+        placing = self._files.placing
         for item in items:
-            confirmed = self._files.placing.confirmed(item) if isinstance(item, Found) else None
-            if confirmed is None or not isinstance(item, Found):
+            try:
+                destination = placing.of(item.relative) if isinstance(item, Found) else None
+            except RejectedReference:
+                destination = None
+            if destination is None or not isinstance(item, Found):
                 yield item
                 continue
-            location, known = confirmed
+            location = destination.location
             folder = Location(location.scheme, location.bucket, location.key.removesuffix(location.name))
             if folder != self._folder or len(self._group) >= _MANY:
                 yield from self._settle()
                 self._after = None if folder != self._folder else self._after
                 self._folder = folder
-            self._group[location] = (item, known.etag)
+            confirmed = placing.confirmed(item, destination)
+            self._group[location] = (item, confirmed[1].etag if confirmed is not None else None)
         yield from self._settle()
 
     def _settle(self) -> Iterator[Found | Misfit]:
@@ -62,16 +70,25 @@ class Sieve:
         self._group.clear()
 
     def _list(self, folder: Location) -> None:
-        """Take out of the group what the store still has."""
+        """Take out of the group what the store still has, and note what it has not."""
         last = max(self._group).key
+        there: set[Location] = set()
         strangers = 0
         for info in self._store.list(folder, after=self._after):
-            found, etag = self._group.get(info.location, (None, ""))
+            found, etag = self._group.get(info.location, (None, None))
+            there.add(info.location)
             if found is None:
                 strangers += 1
             elif info.etag == etag:
                 del self._group[info.location]
                 self._files.pass_over(found, info.location)
-            if info.location.key >= last or strangers > _STRANGERS:
+            if info.location.key >= last:
                 break
+            if strangers > _STRANGERS:
+                # What lies behind is not known.
+                last = info.location.key
+                break
+        for location, (found, etag) in self._group.items():
+            if location not in there and location.key <= last:
+                self._group[location] = (replace(found, absent=True), etag)
         self._after = last

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
-from lfk.core.addressing import Roots
 from lfk.core.errors import UsageError
 from lfk.core.location import Location
 from lfk.roles.scan import FolderId, folder_id
@@ -43,15 +43,9 @@ def source_identity(name: str, host: str, source: Path) -> str:
     return f"{quote(host, safe='')}:{hashlib.sha256(os.fsencode(source)).hexdigest()[:16]}"
 
 
-def own_paths(roots: Roots) -> tuple[Path, ...]:
-    """The store's own folders on this machine, which are never a source even where they lie inside one."""
-    places = (roots.audio, roots.transcripts, roots.records)
-    return tuple(Path("/" + place.key).resolve() for place in places if place.scheme == "file")
-
-
-def own_folders(roots: Roots) -> frozenset[FolderId]:
+def own_folders(paths: Iterable[Path]) -> frozenset[FolderId]:
     """The identities of those that are there."""
-    return frozenset(folder_id(path) for path in own_paths(roots) if path.is_dir())
+    return frozenset(folder_id(path) for path in paths if path.is_dir())
 
 
 def shown(relative: str) -> str:
@@ -73,3 +67,24 @@ def refuse_own_folder(source: Path, audio: Location) -> None:
             f"{source} lies in the store's own audio folder",
             hint="use `lfk submit` for what is in the store already",
         )
+
+
+def open_move_to(folder: Path, source: Path, *, dry_run: bool) -> Path:
+    """The folder that sources are moved into, absolute and without links; it is made unless this is a dry run.
+
+    Raises:
+        UsageError: what is moved there would be found as a source again, or it cannot be made.
+    """
+    try:
+        resolved = folder.expanduser().resolve()
+        if not dry_run:
+            resolved.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "a link that leads to itself"
+        raise UsageError(f"{folder}: {reason}", hint="name a folder that can be made and written to") from error
+    if resolved == source or resolved in source.parents:
+        raise UsageError(
+            f"{source} cannot be moved into {resolved}, where it lies itself",
+            hint="name a folder beside the source folder, or one inside it",
+        )
+    return resolved

@@ -25,6 +25,15 @@ class Outcome(str, Enum):
     FAILED = "failed"
 
 
+class Fate(str, Enum):
+    """What became of a source that was not to stay."""
+
+    DELETED = "deleted"
+    MOVED = "moved"
+    #: It waits for its transcript, or is only linked in.
+    KEPT = "kept"
+
+
 @dataclass(frozen=True, slots=True)
 class FileFound:
     """One more file is to be looked at."""
@@ -53,6 +62,10 @@ class FileDone:
     error: LfkError | None = None
     #: Since it was found.
     seconds: float = 0.0
+    #: None where every source stays.
+    fate: Fate | None = None
+    #: Bytes that did not have to be sent, as only the audio was.
+    saved: int = 0
 
     @property
     def name(self) -> str:
@@ -79,7 +92,23 @@ class Resumed:
     """Store and broker are back."""
 
 
-Event = FileFound | BytesMoved | FileDone | Paused | Resumed
+@dataclass(frozen=True, slots=True)
+class Marking:
+    """What a walk for done markers came to."""
+
+    #: Of the markers.
+    name: str
+    #: Written now.
+    written: tuple[Location, ...] = ()
+    #: There already, as they should be.
+    unchanged: tuple[Location, ...] = ()
+    #: Paths of files that are not in the store as they are; the first few.
+    lacking: tuple[str, ...] = ()
+    #: How many these are in all.
+    lacks: int = 0
+
+
+Event = FileFound | BytesMoved | FileDone | Paused | Resumed | Marking
 
 
 @dataclass(slots=True)
@@ -95,6 +124,11 @@ class Summary:
     left: int = 0
     #: References that were sent and confirmed.
     referred: int = 0
+    fates: dict[Fate, int] = field(default_factory=lambda: dict.fromkeys(Fate, 0))
+    #: Bytes that did not have to be sent, as only audio was.
+    saved: int = 0
+    #: None where no marker is asked for, or the pass did not come to its end.
+    marking: Marking | None = None
     #: What ended the pass early, if anything did.
     outage: LfkError | None = None
 
@@ -103,9 +137,17 @@ class Summary:
         """Files that need somebody's attention."""
         return self.counts[Outcome.FAILED]
 
+    @property
+    def ended(self) -> int:
+        """Files that have come to their end, however often."""
+        return sum(self.counts.values())
+
     def add(self, done: FileDone) -> None:
         """Count one file."""
         self.counts[done.outcome] += 1
         if done.error is None:
             self.size += done.size
             self.referred += done.reference is not None
+            self.saved += done.saved
+            if done.fate is not None:
+                self.fates[done.fate] += 1

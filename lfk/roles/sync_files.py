@@ -1,9 +1,10 @@
 """The way of one file through sync, many at a time, with one owner.
 
-For every file, in this order: placed by the layout, waited for until it has settled, looked at in the store,
-uploaded if need be, reference sent, reference confirmed, remembered. A failure at any step leaves the later ones
-undone, and the next pass does them. Whoever calls :meth:`FileSync.offer` and :meth:`FileSync.step` is the one owner
-of all state; worker threads only move bytes, and hand what they did back through a queue.
+For every file, in this order: placed by the layout, waited for until it has settled, looked at in the store, uploaded
+if need be, reference sent, reference confirmed, remembered and, where that is asked for, verified and taken away. A
+failure at any step leaves the later ones undone, and the next pass does them. Whoever calls :meth:`FileSync.offer` and
+:meth:`FileSync.step` is the one owner of all state; worker threads only move bytes, and hand what they did back
+through a queue.
 
 An outage of store or broker ends everything at once instead of file by file: what is left is found again by the
 next scan, because the folder itself is the queue.
@@ -11,15 +12,14 @@ next scan, because the folder itself is the queue.
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import logging
 import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from lfk.core.errors import (
@@ -33,19 +33,20 @@ from lfk.core.errors import (
     Unreachable,
 )
 from lfk.core.location import Location
-from lfk.core.media_types import content_type
-from lfk.core.messages import AudioReference
-from lfk.core.sync_plan import Action, Known, Stamp
+from lfk.core.sync_plan import Action, Decision, Known, Stamp
+from lfk.roles.leaving import Leaver, Leaving
 from lfk.roles.patience import send_when_room
 from lfk.roles.placing import Destination, Placing
 from lfk.roles.rolling import RollingRecorder
 from lfk.roles.scan import Found, Misfit, stamp_of, unreadable
 from lfk.roles.sender import ReferenceSender
 from lfk.roles.source import shown
-from lfk.roles.sync_events import BytesMoved, Event, FileDone, FileFound, Outcome, Summary
+from lfk.roles.sync_events import BytesMoved, Event, Fate, FileDone, FileFound, Outcome, Summary
 from lfk.roles.sync_job import SyncJob
 from lfk.roles.sync_state import SyncState
-from lfk.roles.uploader import Result, Stopped, Task, Uploader
+from lfk.roles.sync_work import Waits, Work, unsettled
+from lfk.roles.tombstones import Tombstones
+from lfk.roles.uploader import Extractor, Result, Stopped, Task, Uploader
 from lfk.stores.base import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -62,26 +63,6 @@ TICK_SECONDS = 0.2
 _LAST_SECONDS = 10.0
 
 
-@dataclass(slots=True, eq=False)
-class _Work:
-    """One file under way."""
-
-    relative: str
-    path: Path
-    stamp: Stamp
-    destination: Destination
-    begun: float
-    attempts: int = 0
-    moved: int = 0
-    #: Which of the waits in the queue is its own; None while it is not waiting for its time.
-    turn: int | None = None
-    #: It was offered again meanwhile.
-    again: bool = False
-    future: Future[None] | None = None
-    result: Result | None = None
-    reference: AudioReference | None = None
-
-
 class FileSync:
     """See the module. :meth:`offer` files, :meth:`step` in between, :meth:`finish` what is open."""
 
@@ -93,10 +74,18 @@ class FileSync:
         state: SyncState,
         report: Callable[[Event], None],
         stop: threading.Event,
+        *,
         recorder: RollingRecorder | None = None,
+        extractor: Extractor | None = None,
+        scratch: Path | None = None,
     ) -> None:
-        """``sender`` may be None in a dry run. ``report`` is called from the owner and from worker threads.
-        ``recorder`` keeps references that the store alone would not bring back.
+        """``report`` is called from the owner and from worker threads.
+
+        Args:
+            sender: may be None in a dry run.
+            recorder: keeps references that the store alone would not bring back.
+            extractor: in the form that the job names, if it names one.
+            scratch: folder for objects that are read back; None for the system's.
 
         Raises:
             InvalidLocation: the prefix cannot be part of a key.
@@ -108,12 +97,16 @@ class FileSync:
         self._report = report
         self._stop = stop
         self._recorder = recorder
-        self._uploader = Uploader(store, job.identity, lambda: self.over, dry_run=job.dry_run)
+        tombstones = Tombstones(store, job.roots.records)
+        self._uploader = Uploader(
+            store, job.identity, lambda: self.over, tombstones=tombstones, extractor=extractor, dry_run=job.dry_run
+        )
+        leaves = job.afterwards is not None and not job.dry_run
+        self._leaving = Leaving(job, store, lambda: self.over, scratch) if leaves else None
         self._pool = ThreadPoolExecutor(max(1, job.transfers), thread_name_prefix="lfk-sync")
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._open: dict[str, _Work] = {}
-        self._due: list[tuple[float, int, _Work]] = []
-        self._order = itertools.count()
+        self._open: dict[str, Work] = {}
+        self._waits = Waits()
         self._moving = threading.Lock()
         self._outage: LfkError | None = None
         self.summary = Summary()
@@ -147,7 +140,9 @@ class FileSync:
         if (under_way := self._open.get(found.relative)) is not None:
             self._hurry(under_way, found.stamp, complete=complete)
             return
-        if trust and self.placing.confirmed(found) is not None:
+        if trust and (confirmed := self.placing.confirmed(found)) is not None:
+            if self._leaving is not None:
+                self._offer_to_leave(found, confirmed[1])
             return
         self._report(FileFound(found.stamp.size))
         try:
@@ -156,12 +151,10 @@ class FileSync:
             self._report(BytesMoved(found.stamp.size))
             self._end(FileDone(found.relative, Outcome.FAILED, found.stamp, error=error))
             return
-        path = self._job.source / found.relative
-        work = _Work(found.relative, path, found.stamp, destination, time.monotonic())
-        self._open[found.relative] = work
-        wait = 0.0 if complete else _unsettled(found.stamp, self._job.settle, time.time())
+        work = self._take_on(found, destination)
+        wait = 0.0 if complete else unsettled(found.stamp, self._job.settle, time.time())
         if wait > 0:
-            self._later(work, wait)
+            self._waits.add(work, wait)
         else:
             self._begin(work)
 
@@ -178,14 +171,10 @@ class FileSync:
 
     def step(self, timeout: float) -> None:
         """Do what is due and handle what workers and broker have told, waiting for it at most ``timeout`` seconds."""
-        now = time.monotonic()
-        while self._due and self._due[0][0] <= now:
-            _due, turn, work = heapq.heappop(self._due)
-            if work.turn == turn:
-                self._resume(work)
-        wait = min(timeout, self._due[0][0] - now) if self._due else timeout
+        for work in self._waits.over():
+            self._resume(work)
         try:
-            self._events.get(timeout=max(0.0, wait))()
+            self._events.get(timeout=self._waits.next(timeout))()
             while True:
                 self._events.get_nowait()()
         except queue.Empty:
@@ -206,15 +195,23 @@ class FileSync:
 
     def wake(self) -> None:
         """End a :meth:`step` that waits. From any thread."""
-        self._events.put(_nothing)
+        self._events.put(lambda: None)
 
     # --- steps of one file, all on the owner's thread
 
-    def _later(self, work: _Work, seconds: float) -> None:
-        work.turn = next(self._order)
-        heapq.heappush(self._due, (time.monotonic() + seconds, work.turn, work))
+    def _offer_to_leave(self, found: Found, known: Known) -> None:
+        """A file that was done with before, but had to stay: it may leave by now."""
+        work = self._take_on(found, self.placing.of(found.relative))
+        work.leaves_only, work.result = True, Result(Decision(Action.SKIP), known)
+        self._settled(work, known)
 
-    def _hurry(self, work: _Work, stamp: Stamp, *, complete: bool) -> None:
+    def _take_on(self, found: Found, destination: Destination) -> Work:
+        path = self._job.source / found.relative
+        work = Work(found.relative, path, found.stamp, destination, time.monotonic(), found.absent)
+        self._open[found.relative] = work
+        return work
+
+    def _hurry(self, work: Work, stamp: Stamp, *, complete: bool) -> None:
         """A file under way was offered again: one that only waits to settle begins if it is known to be complete."""
         if work.turn is None:
             work.again = True
@@ -223,15 +220,12 @@ class FileSync:
             work.stamp = stamp
             self._begin(work)
 
-    def _resume(self, work: _Work) -> None:
+    def _resume(self, work: Work) -> None:
         """Its wait is over: go on if it has not changed meanwhile."""
-        work.turn = None
         try:
             stamp = stamp_of(work.path.stat())
-        except OSError as error:
-            self._fail(work, unreadable(error))
-        except LfkError as error:
-            self._fail(work, error)
+        except (OSError, LfkError) as error:
+            self._broke(work, error)
         else:
             if stamp == work.stamp:
                 self._begin(work)
@@ -239,23 +233,28 @@ class FileSync:
                 work.stamp = stamp
                 self._changed(work)
 
-    def _changed(self, work: _Work) -> None:
+    def _changed(self, work: Work) -> None:
         work.attempts += 1
         if work.attempts < _ATTEMPTS:
-            self._later(work, max(self._job.settle, _RETRY_SECONDS))
+            self._waits.add(work, max(self._job.settle, _RETRY_SECONDS))
         else:
             self._fail(work, ContentChanged("it is still being written", hint="sync again once it is complete"))
 
-    def _begin(self, work: _Work) -> None:
+    def _begin(self, work: Work) -> None:
+        if work.leaves_only:
+            work.leaves_only = False
+            self._report(FileFound(work.stamp.size))
         if work.stamp.size == 0:
             self._fail(work, AudioEmpty("the file is empty (0 bytes)"))
             return
         destination = work.destination
         known = self.placing.known(work.relative, destination)
-        task = Task(work.path, work.stamp, destination.location, known, destination.asked)
+        task = Task(work.path, work.stamp, destination.location, known, destination.asked, work.absent)
+        # Good for one upload, which finds out.
+        work.absent = False
         work.future = self._pool.submit(self._perform, work, task)
 
-    def _perform(self, work: _Work, task: Task) -> None:
+    def _perform(self, work: Work, task: Task) -> None:
         """On a worker thread, so that neither a large file nor a full broker holds the owner up."""
         try:
             result = self._uploader.process(task, lambda size: self._moved(work, size))
@@ -263,15 +262,14 @@ class FileSync:
             if result.known is not None and result.decision.action is not Action.SKIP and not self._job.dry_run:
                 self._refer(work, result.known)
         except Exception as error:  # noqa: BLE001 - it is raised again, or shown, by the owner
-            failure = error
-            self._events.put(lambda: self._broke(work, failure))
+            self._events.put(partial(self._broke, work, error))
 
-    def _moved(self, work: _Work, size: int) -> None:
+    def _moved(self, work: Work, size: int) -> None:
         with self._moving:
             work.moved += size
         self._report(BytesMoved(size))
 
-    def _broke(self, work: _Work, error: Exception) -> None:
+    def _broke(self, work: Work, error: Exception) -> None:
         if isinstance(error, Stopped):
             self._drop(work)
         elif isinstance(error, ContentChanged):
@@ -279,7 +277,11 @@ class FileSync:
         elif isinstance(error, PreconditionFailed) and work.attempts < _ATTEMPTS:
             # Somebody else wrote that object meanwhile: looking again decides what that means.
             work.attempts += 1
-            self._later(work, 0.0)
+            self._waits.add(work, 0.0)
+        elif isinstance(error, FileNotFoundError) and self._job.afterwards is not None:
+            # Another sync of this folder was faster: it is where it was to go.
+            log.info("%s has gone meanwhile", shown(work.relative))
+            self._forget(work)
         elif isinstance(error, OSError):
             self._fail(work, unreadable(error))
         elif isinstance(error, LfkError):
@@ -287,27 +289,16 @@ class FileSync:
         else:
             raise error
 
-    def _worked(self, work: _Work, result: Result) -> None:
+    def _worked(self, work: Work, result: Result) -> None:
         work.result = result
         if result.known is not None and not self._job.dry_run:
             self._state.put(work.relative, result.known)
         if result.decision.action is Action.SKIP or self._job.dry_run:
-            self._succeed(work)
+            self._settled(work, result.known)
 
-    def _refer(self, work: _Work, known: Known) -> None:
+    def _refer(self, work: Work, known: Known) -> None:
         """On a worker thread."""
-        work.reference = self._job.request.reference(
-            work.destination.placed.address,
-            work.destination.placed.pair,
-            int(time.time() * 1000),
-            etag=known.etag,
-            version_id=known.version_id,
-            sha256=known.sha256,
-            size=known.stamp.size,
-            content_type=content_type(work.path.name),
-        )
-        if self._recorder is not None:
-            work.reference = self._recorder.admit(work.reference, work.destination.placed.address)
+        work.reference = work.refer(self._job, known, self._recorder)
         assert self._sender is not None, "only a dry run has no sender"  # noqa: S101 - states the constructor's rule
         send_when_room(
             self._sender,
@@ -317,28 +308,45 @@ class FileSync:
             lambda: self.over,
         )
 
-    def _confirmed(self, work: _Work, error: Exception | None) -> None:
+    def _confirmed(self, work: Work, error: Exception | None) -> None:
         if isinstance(error, LfkError):
             self._give_up(work, error)
         elif error is not None:
             raise error
         elif work.result is not None and work.result.known is not None:
-            self._state.put(work.relative, replace(work.result.known, confirmed=work.destination.asked))
+            known = replace(work.result.known, confirmed=work.destination.asked)
+            self._state.put(work.relative, known)
+            self._settled(work, known)
+
+    def _settled(self, work: Work, known: Known | None) -> None:
+        """Its reference is confirmed: what is left is that it may leave."""
+        if self._leaving is None or known is None:
+            self._succeed(work)
+        else:
+            leaver = Leaver(work.relative, work.path, work.destination.placed.address, known)
+            work.future = self._pool.submit(self._leave, work, leaver, self._leaving)
+
+    def _leave(self, work: Work, leaver: Leaver, leaving: Leaving) -> None:
+        """On a worker thread."""
+        try:
+            self._events.put(partial(self._left, work, leaving.take(leaver)))
+        except Exception as error:  # noqa: BLE001 - as in _perform
+            self._events.put(partial(self._broke, work, error))
+
+    def _left(self, work: Work, fate: Fate) -> None:
+        work.fate = fate
+        if work.leaves_only and fate is Fate.KEPT:
+            # Told before, and nothing has become of it.
+            del self._open[work.relative]
+        else:
             self._succeed(work)
 
     # --- ends
 
-    def _succeed(self, work: _Work) -> None:
-        decision = work.result.decision if work.result is not None else None
-        if decision is None or decision.action is Action.SKIP:
-            outcome = Outcome.UNCHANGED
-        elif decision.action is Action.REFER:
-            outcome = Outcome.REFERRED
-        else:
-            outcome = Outcome.NEW if decision.replaces is None else Outcome.CHANGED
-        self._close(work, outcome, None)
+    def _succeed(self, work: Work) -> None:
+        self._close(work, work.done())
 
-    def _give_up(self, work: _Work, error: LfkError) -> None:
+    def _give_up(self, work: Work, error: LfkError) -> None:
         """A failure of this file, or of everything."""
         if isinstance(error, Unreachable | BucketMissing | BrokerFull) or error.kind is Kind.FATAL:
             self._outage = self._outage or error
@@ -346,20 +354,23 @@ class FileSync:
         else:
             self._fail(work, error)
 
-    def _fail(self, work: _Work, error: LfkError) -> None:
-        self._close(work, Outcome.FAILED, error)
+    def _fail(self, work: Work, error: LfkError) -> None:
+        self._close(work, work.failed(error))
 
-    def _close(self, work: _Work, outcome: Outcome, error: LfkError | None) -> None:
-        del self._open[work.relative]
-        if (missing := work.stamp.size - work.moved) != 0:
-            self._report(BytesMoved(missing))
-        seconds = time.monotonic() - work.begun
-        location = work.destination.location
-        self._end(FileDone(work.relative, outcome, work.stamp, location, work.reference, error, seconds))
+    def _close(self, work: Work, done: FileDone) -> None:
+        self._forget(work)
+        self._end(done)
         if work.again and not self.over:
             self._offer_again(work)
 
-    def _offer_again(self, work: _Work) -> None:
+    def _forget(self, work: Work) -> None:
+        del self._open[work.relative]
+        if work.leaves_only:
+            self._report(FileFound(work.stamp.size))
+        if (missing := work.stamp.size - work.moved) != 0:
+            self._report(BytesMoved(missing))
+
+    def _offer_again(self, work: Work) -> None:
         try:
             self.offer(Found(work.relative, stamp_of(work.path.stat())), complete=True, trust=True)
         except (OSError, LfkError):
@@ -369,7 +380,7 @@ class FileSync:
         self.summary.add(done)
         self._report(done)
 
-    def _drop(self, work: _Work) -> None:
+    def _drop(self, work: Work) -> None:
         self.summary.left += 1
         del self._open[work.relative]
 
@@ -377,7 +388,7 @@ class FileSync:
         """It is over early: take back what has not begun, wait for the rest, briefly for confirmations."""
         patience = time.monotonic() + _LAST_SECONDS
         while True:
-            self._due.clear()
+            self._waits.clear()
             for work in list(self._open.values()):
                 if work.turn is not None or (work.future is not None and work.future.cancel()):
                     self._drop(work)
@@ -387,13 +398,3 @@ class FileSync:
             self.step(TICK_SECONDS)
         for work in list(self._open.values()):
             self._drop(work)
-
-
-def _unsettled(stamp: Stamp, settle: float, now: float) -> float:
-    """Seconds until a file will have been unmodified for the settle time; a time to come counts as just now."""
-    age = max(0.0, now - stamp.modified / 1e9)
-    return max(0.0, settle - age)
-
-
-def _nothing() -> None:
-    """What wakes the owner up."""

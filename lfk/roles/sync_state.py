@@ -16,18 +16,21 @@ import time
 from pathlib import Path
 
 from lfk.core.location import Location
-from lfk.core.sync_plan import Known, Stamp
+from lfk.core.sync_plan import Content, Known, Stamp
 
 log = logging.getLogger(__name__)
 
 #: Bumped when the columns change; older files are begun anew.
-_VERSION = 1
+_VERSION = 2
 #: How much a crash may forget: one commit for each file would cost a disk flush each.
 _COMMIT_SECONDS = 1.0
 #: How long another process's commit may take before this one gives up waiting.
 _BUSY_SECONDS = 10.0
 
-_COLUMNS = "size, modified, changed, inode, location, sha256, etag, version_id, confirmed"
+_COLUMNS = (
+    "size, modified, changed, inode, location, sha256, etag, version_id, confirmed, "
+    "extracted_size, extracted_sha256, form"
+)
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY, {_COLUMNS}
@@ -55,17 +58,19 @@ class SyncState:
         row = self._connection.execute(query, (os.fsencode(relative),)).fetchone()
         if row is None:
             return None
-        size, modified, changed, inode, location, sha256, etag, version_id, confirmed = row
-        return Known(Stamp(size, modified, changed, inode), location, sha256, etag, version_id, confirmed)
+        stamp, (location, sha256, etag, version_id, confirmed), extracted = Stamp(*row[:4]), row[4:9], row[9:11]
+        content = None if extracted[0] is None else Content(*extracted)
+        return Known(stamp, location, sha256, etag, version_id, confirmed, content, row[11])
 
     def put(self, relative: str, known: Known) -> None:
         """Remember a file; on disk at the next commit."""
         stamp = known.stamp
         row = (stamp.size, stamp.modified, stamp.changed, stamp.inode, known.location, known.sha256, known.etag)
+        extracted = (None, None) if known.extracted is None else (known.extracted.size, known.extracted.sha256)
         try:
             self._connection.execute(
-                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (os.fsencode(relative), *row, known.version_id, known.confirmed),
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (os.fsencode(relative), *row, known.version_id, known.confirmed, *extracted, known.form),
             )
         except sqlite3.Error as error:
             self._give_up(error)

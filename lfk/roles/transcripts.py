@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from lfk.brokers.base import Delivered
 from lfk.core.addressing import Roots
-from lfk.core.errors import LfkError, ObjectMissing, RejectedReference
+from lfk.core.errors import CommandFailed, LfkError, ObjectMissing, RejectedReference
 from lfk.core.formats import MANIFEST
 from lfk.core.location import Location
 from lfk.core.manifest import Manifest, read_manifest
 from lfk.core.messages import Announcement
 from lfk.core.received import TranscriptFile, select, transcript_files
+from lfk.core.wanted import Wanted
 from lfk.roles.collector import FILE_LIMIT, OUTAGES, Collector
+from lfk.roles.commands import Commands
 from lfk.roles.moment import parse_moment
 from lfk.stores.base import ObjectStore
 
@@ -53,6 +55,12 @@ class Wish:
     link_seconds: int = 0
     #: Show the content of the files.
     texts: bool = False
+    #: Pass over announcements that are not wanted.
+    wanted: Wanted | None = None
+    #: Run for each announcement.
+    commands: Commands | None = None
+    #: Collected files stay; else they are there for the command alone.
+    keeps: bool = True
 
 
 @dataclass(slots=True)
@@ -63,7 +71,9 @@ class Count:
     failed: int = 0
     fetched: int = 0
     unchanged: int = 0
-    #: Announcements that were refused, and files that could not be had.
+    #: Commands that succeeded.
+    ran: int = 0
+    #: Announcements that were refused, files that could not be had, commands that failed.
     problems: int = 0
 
 
@@ -81,6 +91,9 @@ class Audience(Protocol):
 
     def read(self, file: TranscriptFile, content: bytes) -> None:
         """The content of a file."""
+
+    def ran(self, announcement: Announcement) -> None:
+        """The command has succeeded for it."""
 
     def problem(self, subject: str, error: LfkError) -> None:
         """Something that could not be done."""
@@ -138,10 +151,11 @@ class Reader:
 
         Raises:
             Unreachable, ScratchFull: an outage that is not waited out. The announcement counts as not taken.
+            Interrupted: told to stop while its command was under way; the same.
         """
         # Results are shared by equal audios, so an event's identity alone is not enough where manifests are read.
         identity = (announcement.event_id, announcement.status, announcement.path_to_transcript)
-        if identity in self._seen:
+        if identity in self._seen or self._is_unwanted(announcement):
             return
         try:
             files = transcript_files(announcement, self._roots)
@@ -149,11 +163,11 @@ class Reader:
             self._problem(announcement.path_to_audio or announcement.event_id, error)
             return
         self._audience.announced(announcement)
-        if announcement.status == "done":
-            self._open(files)
-            self.count.done += 1
-        else:
-            self.count.failed += 1
+        paths = self._open(files) if announcement.status == "done" else {}
+        if self._wish.commands is not None:
+            self._run(self._wish.commands, announcement, files, paths)
+        self.count.done += announcement.status == "done"
+        self.count.failed += announcement.status == "failed"
         self._seen[identity] = None
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
@@ -167,10 +181,45 @@ class Reader:
         if self._wish.collector is not None:
             self._wish.collector.flush()
 
-    def _open(self, files: Sequence[TranscriptFile]) -> None:
+    def _is_unwanted(self, announcement: Announcement) -> bool:
+        if self._wish.wanted is not None and not self._wish.wanted.wants(announcement):
+            return True
+        # Where files are kept they are looked at each time; a command has its effect once.
+        commands = self._wish.commands
+        return commands is not None and not self._wish.keeps and commands.applied(announcement)
+
+    def _run(
+        self,
+        commands: Commands,
+        announcement: Announcement,
+        files: Sequence[TranscriptFile],
+        paths: Mapping[str, Path],
+    ) -> None:
+        """Run the command for an announcement, unless it has had it."""
+        subject = announcement.path_to_audio or announcement.event_id
+        needed = commands.template.formats
+        try:
+            if commands.applied(announcement) or (needed and announcement.status == "failed"):
+                return
+            if lacking := [form for form in needed if form not in paths]:
+                raise ObjectMissing(
+                    f"the command was not run, as there is no {' and no '.join(lacking)} of this transcript",
+                    hint="ask for that format with LFK_FORMATS or the option formats, or leave it out of --exec",
+                )
+            commands.run(announcement, {form: str(path) for form, path in paths.items()})
+        except (RejectedReference, ObjectMissing, CommandFailed) as error:
+            self._problem(subject, error)
+        else:
+            self.count.ran += 1
+            self._audience.ran(announcement)
+        finally:
+            if self._wish.collector is not None and not self._wish.keeps:
+                self._wish.collector.discard(select(files, self._wish.formats))
+
+    def _open(self, files: Sequence[TranscriptFile]) -> Mapping[str, Path]:
+        """Do what is wished with the files; returns where those are that were collected."""
         wanted = select(files, self._wish.formats)
-        if self._wish.collector is not None:
-            self._collect(self._wish.collector, files, wanted)
+        paths = {} if self._wish.collector is None else self._collect(self._wish.collector, files, wanted)
         for file in wanted:
             try:
                 if self._wish.link_seconds:
@@ -184,15 +233,22 @@ class Reader:
                 raise
             except LfkError as error:
                 self._problem(str(file.location), error)
+        return paths
 
-    def _collect(self, collector: Collector, files: Sequence[TranscriptFile], wanted: Sequence[TranscriptFile]) -> None:
+    def _collect(
+        self, collector: Collector, files: Sequence[TranscriptFile], wanted: Sequence[TranscriptFile]
+    ) -> Mapping[str, Path]:
+        paths: dict[str, Path] = {}
         for one in self._through_outages(lambda: collector.collect(files, wanted)):
             if one.error is not None:
                 self._problem(str(one.file.location), one.error)
             elif one.path is not None:
-                self._audience.collected(one.file, one.path, changed=one.changed)
-                self.count.fetched += one.changed
-                self.count.unchanged += not one.changed
+                paths[one.file.form] = one.path
+                if self._wish.keeps:
+                    self._audience.collected(one.file, one.path, changed=one.changed)
+                    self.count.fetched += one.changed
+                    self.count.unchanged += not one.changed
+        return paths
 
     def _content(self, file: TranscriptFile) -> bytes:
         return self._store.read(file.location, limit=FILE_LIMIT)[0]

@@ -1,22 +1,27 @@
 """The part of sync that one worker thread does for one file: look, compare, upload. It owns no state.
 
-Refuses to overwrite what came from another source, and to upload a file that changed since it was found.
+Where that is asked for, it is the audio of a video that goes up, and not the video. Refuses to overwrite what came
+from another source, and to upload a file that changed since it was found.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from lfk.core.errors import BucketMissing, ContentChanged, ObjectMissing, SourceConflict
+from lfk.core.extraction import EXTRACTED_FROM, FORMS, Origin, holds_video, parse_origin
 from lfk.core.identity import upload_mark
 from lfk.core.location import Location
 from lfk.core.media_types import content_type
-from lfk.core.sync_plan import Action, Decision, Known, Remote, Stamp, decide, needs_hash
+from lfk.core.sync_plan import Action, Content, Decision, Known, Remote, Stamp, decide, needs_hash
 from lfk.roles.scan import stamp_of
-from lfk.stores.base import REFERRED, SHA256, SOURCE, IfAbsent, IfMatch, ObjectStore
+from lfk.roles.tombstones import Tombstones
+from lfk.stores.base import REFERRED, SHA256, SOURCE, IfAbsent, IfMatch, ObjectInfo, ObjectStore
 
 #: Read at a time while hashing: large enough that calls cost nothing, small enough for many threads.
 _BLOCK = 1 << 20
@@ -36,6 +41,8 @@ class Task:
     known: Known | None
     #: Identity of what would be asked now.
     request: str
+    #: It is known that there was nothing a moment ago.
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +53,45 @@ class Result:
     known: Known | None
 
 
+class Extractor(Protocol):
+    """Takes the audio out of recordings. Safe for use by several threads."""
+
+    #: One of :data:`lfk.core.extraction.FORMS`.
+    form: str
+
+    def extracted(self, path: Path, stopped: Callable[[], bool]) -> AbstractContextManager[Path]:
+        """A file with the audio of ``path``, which goes with the block.
+
+        Raises:
+            MediaError: it is no recording, or has no audio.
+            FileUnreadable: it cannot be read.
+            ScratchFull: no room for the audio.
+            InterruptedError: ``stopped`` said so.
+        """
+
+
 class Uploader:
     """Safe for use by several threads."""
 
-    def __init__(self, store: ObjectStore, source: str, stopped: Callable[[], bool], *, dry_run: bool = False) -> None:
-        """``source`` says who uploads and is kept with each object; ASCII, as metadata has to be."""
+    def __init__(
+        self,
+        store: ObjectStore,
+        source: str,
+        stopped: Callable[[], bool],
+        *,
+        tombstones: Tombstones | None = None,
+        extractor: Extractor | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        """``source`` says who uploads and is kept with each object; ASCII, as metadata has to be.
+
+        ``tombstones`` are of audio that was deleted on request, which is not uploaded again.
+        """
+        self._tombstones = tombstones
         self._store = store
         self._source = source
         self._stopped = stopped
+        self._extractor = extractor
         self._dry_run = dry_run
 
     def process(self, task: Task, moved: Callable[[int], None]) -> Result:
@@ -69,18 +107,24 @@ class Uploader:
         """
         if self._stopped():
             raise Stopped
-        remote = self._look(task.location)
+        there = None if task.absent else self._look(task.location)
+        buried = self._buried(task.location) if there is None else None
+        there = there or buried
+        remote = self._as_source(there) if there is not None else None
         sha256 = self._hash(task) if needs_hash(task.stamp, task.known, remote) else None
         decision = decide(task.stamp, task.known, remote, sha256, source=self._source, request=task.request)
+        if buried is not None and decision.action in (Action.UPLOAD, Action.CONFLICT):
+            # Other content than what was deleted there: nothing is in its way.
+            decision, there = Decision(Action.UPLOAD), None
         if decision.action is Action.CONFLICT and remote is not None:
             raise _conflict(task.location, remote)
-        if decision.action is Action.UPLOAD or remote is None:
-            return Result(decision, None if self._dry_run else self._upload(task, decision, moved))
-        return Result(decision, _remembered(task, remote, sha256))
+        if decision.action is Action.UPLOAD or there is None:
+            return Result(decision, None if self._dry_run else self._upload(task, decision, moved, sha256))
+        return Result(decision, self._remembered(task, there, sha256))
 
-    def _look(self, location: Location) -> Remote | None:
+    def _look(self, location: Location) -> ObjectInfo | None:
         try:
-            info = self._store.stat(location)
+            return self._store.stat(location)
         except ObjectMissing:
             return None
         except BucketMissing:
@@ -88,26 +132,81 @@ class Uploader:
             if self._dry_run and location.scheme == "file":
                 return None
             raise
-        return Remote(info.size, info.etag, info.version_id, info.metadata.get(SHA256), info.metadata.get(SOURCE))
 
-    def _upload(self, task: Task, decision: Decision, moved: Callable[[int], None]) -> Known:
+    def _buried(self, location: Location) -> ObjectInfo | None:
+        """What was there before it was deleted on request, once its transcript had been verified."""
+        found = self._tombstones.find(location) if self._tombstones is not None else None
+        if found is None:
+            return None
+        return ObjectInfo(
+            location, found.size, found.etag, found.modified, found.version_id, metadata={SHA256: found.sha256}
+        )
+
+    def _as_source(self, info: ObjectInfo) -> Remote:
+        """The object, as it compares with a file."""
+        origin = self._origin(info)
+        size, sha256 = (info.size, info.metadata.get(SHA256)) if origin is None else (origin.size, origin.sha256)
+        return Remote(size, info.etag, info.version_id, sha256, info.metadata.get(SOURCE))
+
+    def _origin(self, info: ObjectInfo) -> Content | None:
+        """The file that the object holds the audio of, in the form that is asked for."""
+        origin = parse_origin(info.metadata.get(EXTRACTED_FROM, ""))
+        wanted = self._extractor.form if self._extractor is not None else None
+        return origin.file if origin is not None and origin.form == wanted else None
+
+    def _upload(self, task: Task, decision: Decision, moved: Callable[[int], None], sha256: str | None) -> Known:
+        _confirm_unchanged(task)
+        if self._extractor is not None and holds_video(task.path.name):
+            sha256 = sha256 or self._hash(task)
+            if (known := self._upload_audio(task, decision, moved, sha256, self._extractor)) is not None:
+                return known
+        kind = content_type(task.path.name) or "application/octet-stream"
+        info, sha256 = self._send(task.path, task, decision, moved, kind, {})
+        if info.size != task.stamp.size:
+            raise ContentChanged(f"{info.size} bytes were uploaded of what had {task.stamp.size}")
+        return Known(task.stamp, str(task.location), sha256, info.etag, info.version_id)
+
+    def _upload_audio(
+        self, task: Task, decision: Decision, moved: Callable[[int], None], sha256: str, extractor: Extractor
+    ) -> Known | None:
+        """Send the audio alone; None where that is no smaller than the whole."""
+        origin = Origin(extractor.form, Content(task.stamp.size, sha256))
+        try:
+            with extractor.extracted(task.path, self._stopped) as audio:
+                _confirm_unchanged(task)
+                if audio.stat().st_size >= task.stamp.size:
+                    return None
+                kind, metadata = FORMS[extractor.form], {EXTRACTED_FROM: str(origin)}
+                info, extracted = self._send(audio, task, decision, moved, kind, metadata)
+        except InterruptedError as error:
+            raise Stopped from error
+        content = Content(info.size, extracted)
+        return Known(
+            task.stamp, str(task.location), sha256, info.etag, info.version_id, extracted=content, form=extractor.form
+        )
+
+    def _send(
+        self,
+        path: Path,
+        task: Task,
+        decision: Decision,
+        moved: Callable[[int], None],
+        kind: str,
+        metadata: dict[str, str],
+    ) -> tuple[ObjectInfo, str]:
         def progress(size: int) -> None:
             if self._stopped():
                 raise Stopped
             moved(size)
 
-        _confirm_unchanged(task)
-        info, sha256 = self._store.upload(
-            task.path,
+        return self._store.upload(
+            path,
             task.location,
-            content_type=content_type(task.path.name) or "application/octet-stream",
-            metadata={SOURCE: self._source, REFERRED: upload_mark(str(task.location))},
+            content_type=kind,
+            metadata={SOURCE: self._source, REFERRED: upload_mark(str(task.location)), **metadata},
             condition=IfAbsent() if decision.replaces is None else IfMatch(decision.replaces),
             progress=progress,
         )
-        if info.size != task.stamp.size:
-            raise ContentChanged(f"{info.size} bytes were uploaded of what had {task.stamp.size}")
-        return Known(task.stamp, str(task.location), sha256, info.etag, info.version_id)
 
     def _hash(self, task: Task) -> str:
         digest = hashlib.sha256()
@@ -119,13 +218,19 @@ class Uploader:
         _confirm_unchanged(task)
         return digest.hexdigest()
 
-
-def _remembered(task: Task, remote: Remote, sha256: str | None) -> Known:
-    """What to remember of an object that is there already with this content."""
-    known = task.known
-    content = sha256 or (known.sha256 if known is not None else "")
-    confirmed = known.confirmed if known is not None and (known.etag, known.sha256) == (remote.etag, content) else ""
-    return Known(task.stamp, str(task.location), content, remote.etag, remote.version_id, confirmed)
+    def _remembered(self, task: Task, there: ObjectInfo, sha256: str | None) -> Known:
+        """What to remember of an object that is there already with this content."""
+        known = task.known
+        content = sha256 or (known.sha256 if known is not None else "")
+        at_known = known is not None and (known.etag, known.sha256) == (there.etag, content)
+        if known is not None and at_known:
+            return replace(known, stamp=task.stamp, version_id=there.version_id)
+        form, extracted = "", None
+        if self._extractor is not None and self._origin(there) is not None:
+            form, extracted = self._extractor.form, Content(there.size, there.metadata.get(SHA256, ""))
+        return Known(
+            task.stamp, str(task.location), content, there.etag, there.version_id, extracted=extracted, form=form
+        )
 
 
 def _confirm_unchanged(task: Task) -> None:

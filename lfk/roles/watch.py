@@ -21,7 +21,6 @@ from lfk.core.retry import RetryPolicy
 from lfk.core.sync_plan import Stamp
 from lfk.roles.changes import Changes
 from lfk.roles.scan import Found, Misfit, stamp_of, unreadable
-from lfk.roles.source import own_paths
 from lfk.roles.sync import Synchroniser
 from lfk.roles.sync_events import Event, FileDone, Paused, Resumed, Summary
 from lfk.roles.sync_files import TICK_SECONDS, FileSync
@@ -29,8 +28,6 @@ from lfk.roles.sync_job import SyncJob
 
 log = logging.getLogger(__name__)
 
-#: Between scans where no changes are told: as long as people wait without wondering.
-_POLL_SECONDS = 10.0
 #: How often a file that failed for a passing reason is tried again.
 _AGAIN = RetryPolicy(attempts=1_000_000, backoff=5.0, factor=2.0)
 #: A failure that needs somebody to act is looked at again this often, without anybody asking.
@@ -38,6 +35,20 @@ _PERMANENT_SECONDS = 3600.0
 #: How long store or broker are left alone: short at first, as most outages are.
 _OUTAGE = RetryPolicy(attempts=1_000_000, backoff=1.0, factor=2.0)
 _OUTAGE_LIMIT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How changes are noticed (see :class:`lfk.roles.changes.Changes`), and seconds between scans."""
+
+    rescan: float
+    #: Where no changes are told.
+    poll: float = 10.0
+    by: str = "auto"
+
+    def seconds(self, *, live: bool) -> float:
+        """Until the next scan."""
+        return self.rescan if live else min(self.rescan, self.poll)
 
 
 @dataclass(slots=True)
@@ -59,14 +70,14 @@ class Watcher:
         report: Callable[[Event], None],
         stop: threading.Event,
         *,
-        rescan: float,
+        pace: Pace,
     ) -> None:
         """``open_sync`` makes a synchroniser with fresh connections; it is called again after every outage."""
         self._job = job
         self._open_sync = open_sync
         self._report = report
         self._stop = stop
-        self._rescan = rescan
+        self._pace = pace
         self._failures: dict[str, _Failure] = {}
         self._due: list[tuple[float, str]] = []
         self._scanned = False
@@ -80,7 +91,7 @@ class Watcher:
         """
         begun = time.monotonic()
         outages = 0
-        with Changes(self._job.source, self._job.selection, own_paths(self._job.roots)) as changes:
+        with Changes(self._job.source, self._job.selection, self._job.own_paths, self._pace.by) as changes:
             while not self._stop.is_set():
                 outage = self._session(changes, resumed=outages > 0)
                 if outage is None:
@@ -118,13 +129,17 @@ class Watcher:
 
     def _serve(self, sync: Synchroniser, changes: Changes) -> None:
         next_scan = time.monotonic()
+        marked: int | None = None
         while not sync.files.over:
             if time.monotonic() >= next_scan or changes.overflowed():
                 changes.keep()
                 self._scan(sync, changes)
-                next_scan = time.monotonic() + (self._rescan if changes.live else min(self._rescan, _POLL_SECONDS))
+                next_scan = time.monotonic() + self._pace.seconds(live=changes.live)
             self._take(sync.files, changes)
             sync.files.step(TICK_SECONDS)
+            if self._job.done_marker and sync.files.open == 0 and marked != sync.files.summary.ended:
+                marked = sync.files.summary.ended
+                self._mark(sync)
         sync.files.finish()
 
     def _scan(self, sync: Synchroniser, changes: Changes) -> None:
@@ -135,6 +150,14 @@ class Watcher:
             # A long scan must not hold up what happens meanwhile.
             self._take(sync.files, changes)
         self._scanned = self._scanned or not sync.files.over
+
+    def _mark(self, sync: Synchroniser) -> None:
+        """Nothing is under way, for the first time or after something was."""
+        sync.mark()
+        marking = sync.files.summary.marking
+        if marking is not None and marking != self.summary.marking:
+            self.summary.marking = marking
+            self._report(marking)
 
     def _take(self, files: FileSync, changes: Changes) -> None:
         """Offer what has changed, and what failed and is due again."""
@@ -149,7 +172,11 @@ class Watcher:
 
     def _offer(self, files: FileSync, relative: str, *, complete: bool) -> None:
         try:
-            files.offer(Found(relative, stamp_of((self._job.source / relative).stat())), complete=complete, trust=True)
+            stamp = stamp_of((self._job.source / relative).stat())
+            if stamp.size == 0 and not complete:
+                # Just made: its closing, or else the next scan, tells what became of it.
+                return
+            files.offer(Found(relative, stamp), complete=complete, trust=True)
         except FileNotFoundError:
             # Gone again: moved on or deleted, which is nobody's failure.
             self._failures.pop(relative, None)

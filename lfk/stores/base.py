@@ -176,6 +176,12 @@ class ObjectStore(Protocol):
             PreconditionFailed: an object is there and is another one.
         """
 
+    def sweep(self, prefix: Location, *, older_than: float) -> int:
+        """Remove what uploads of lfk below ``prefix`` left behind when they were broken off; returns how many.
+
+        Only what nobody has touched for ``older_than`` seconds, and only what no listing shows.
+        """
+
     def presign(self, location: Location, *, seconds: int, filename: str | None = None) -> str:
         """A link that anybody may fetch for that long; the location itself where a store has no links.
 

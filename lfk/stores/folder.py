@@ -188,6 +188,11 @@ class FolderStore:
             self._records.remove(location.key)
             self._tree.prune(parts[:-1])
 
+    def sweep(self, prefix: Location, *, older_than: float) -> int:
+        self._folder_parts(prefix)
+        with folder_border(prefix):
+            return self._tree.remove_older(_SCRATCH, older_than)
+
     def presign(self, location: Location, *, seconds: int, filename: str | None = None) -> str:  # noqa: ARG002
         self._parts(location)
         return str(location)
@@ -329,14 +334,9 @@ class FolderStore:
 
     def _sweep(self) -> None:
         """Remove what processes that died left behind; once, before the first write."""
-        if self._swept:
-            return
-        names = [name for name, folder in self._tree.names(_SCRATCH) if not folder]
-        for name, state in self._tree.states(_SCRATCH, names):
-            if time.time() - state.st_mtime > _ABANDONED_SECONDS:
-                with suppress(FileNotFoundError, PermissionError), self._tree.folder(_SCRATCH) as scratch:
-                    os.unlink(name, dir_fd=scratch)
-        self._swept = True
+        if not self._swept:
+            self._tree.remove_older(_SCRATCH, _ABANDONED_SECONDS)
+            self._swept = True
 
     # --- names
 

@@ -157,6 +157,17 @@ class Tree:
             return []
         return found
 
+    def remove_older(self, parts: Sequence[str], seconds: float) -> int:
+        """Remove the files in the folder at ``parts`` that nobody has written to for so long; returns how many."""
+        removed = 0
+        names = [name for name, folder in self.names(parts) if not folder]
+        for name, state in self.states(parts, names):
+            if time.time() - state.st_mtime > seconds:
+                with suppress(FileNotFoundError, PermissionError), self.folder(parts) as here:
+                    os.unlink(name, dir_fd=here)
+                    removed += 1
+        return removed
+
     def prune(self, parts: Sequence[str]) -> None:
         """Remove the folder at ``parts`` and those above it, as far as they are empty. The root stays."""
         for depth in range(len(parts), 0, -1):

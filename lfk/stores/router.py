@@ -76,6 +76,9 @@ class RoutingStore:
     def delete(self, location: Location, *, condition: IfMatch | None = None) -> None:
         self._at(location).delete(location, condition=condition)
 
+    def sweep(self, prefix: Location, *, older_than: float) -> int:
+        return self._at(prefix).sweep(prefix, older_than=older_than)
+
     def presign(self, location: Location, *, seconds: int, filename: str | None = None) -> str:
         return self._at(location).presign(location, seconds=seconds, filename=filename)
 

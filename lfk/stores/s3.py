@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -31,6 +32,7 @@ from lfk.stores.s3_lane import Answer, Lane
 from lfk.stores.s3_listing import list_objects
 from lfk.stores.s3_objects import METADATA_HEADER, encode_metadata, object_info
 from lfk.stores.s3_probe import probe
+from lfk.stores.s3_sweep import sweep
 from lfk.stores.s3_upload import PART_BYTES, Multipart, Plan, Target, Wire, plan
 
 #: Up to here a file is read once, hashed where it lies in memory and sent in one request: one trip instead of four.
@@ -221,6 +223,11 @@ class S3Store:
                 if not (conditional and is_unsupported(error)):
                     raise
                 self._connection.client.delete_object(**asked)
+
+    def sweep(self, prefix: Location, *, older_than: float) -> int:
+        with s3_border(prefix):
+            before = datetime.now(timezone.utc) - timedelta(seconds=older_than)
+            return sweep(self._connection.client, prefix.as_prefix(), before)
 
     def presign(self, location: Location, *, seconds: int, filename: str | None = None) -> str:
         asked = {"Bucket": location.bucket, "Key": object_key(location)}

@@ -1,6 +1,6 @@
 """Turns settings into stores, brokers, engines and roles. The only place that names concrete classes."""
 
-from lfk.wiring.admin import init_steps
+from lfk.wiring.admin import init_steps, look_around
 from lfk.wiring.batch import chosen, estimated, look_at_batch, open_batches, open_check, open_republish, open_submit
 from lfk.wiring.broker import (
     announce_broker,
@@ -43,6 +43,7 @@ __all__ = [
     "find_broker",
     "init_steps",
     "kafka_config",
+    "look_around",
     "look_at_batch",
     "open_batches",
     "open_check",

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 
 from lfk.core.errors import UsageError
 from lfk.settings import Settings
-from lfk.wiring.broker import real_broker, topic_plans
+from lfk.wiring.batch import open_batches
+from lfk.wiring.broker import codec, find_broker, real_broker, topic_plans
 from lfk.wiring.places import open_store, roots, store_root
 
 if TYPE_CHECKING:
+    from lfk.core.batch import Head, Tally
     from lfk.roles.admin import Step
+    from lfk.roles.backlog import Outlook
+    from lfk.roles.status import Status
+    from lfk.stores.base import ObjectStore
 
 
 def init_steps(settings: Settings, source: str | None) -> Iterator[Step]:
@@ -37,3 +42,22 @@ def init_steps(settings: Settings, source: str | None) -> Iterator[Step]:
     if folder is not None:
         models = settings.models or SOURCE_MODELS
         yield from make_source_folders(Path(folder).expanduser(), models, dry_run=settings.dry_run)
+
+
+def look_around(settings: Settings, store: ObjectStore) -> tuple[Status, Outlook, list[tuple[Head, Tally | None]]]:
+    """Where the work stands, how long what waits will take, and how far open batches are.
+
+    Raises:
+        Unreachable: broker or store do not answer.
+    """
+    from lfk.roles.backlog import look_ahead
+    from lfk.roles.status import look
+
+    broker = find_broker(settings, store)
+    topics = (settings.topic_audio, settings.topic_retry, settings.topic_bulk)
+    where = roots(settings)
+    status = look(broker, store, where, settings.group, topics)
+    ahead = look_ahead(
+        broker, store, where, settings.group, status.waiting, settings.topic_transcripts, codec(settings)
+    )
+    return status, ahead, list(open_batches(settings, store))

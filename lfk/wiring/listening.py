@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lfk.core.errors import InvalidLocation, UsageError
-from lfk.core.location import check_key
+from lfk.core.errors import UsageError
 from lfk.roles.sender import ReferenceSender
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
 from lfk.wiring.broker import reference_sender
-from lfk.wiring.places import roots
+from lfk.wiring.places import marker_name, roots
 from lfk.wiring.syncing import confirm_topic
 
 if TYPE_CHECKING:
@@ -47,12 +46,7 @@ def _job(settings: Settings) -> ListenJob:
             f"{where.audio} is a folder, and folders send no notifications",
             hint="name a bucket with --store, or use `lfk up` or `lfk sync --watch` for a folder",
         )
-    marker = settings.marker_name if settings.listen_on == "done-marker" else ""
-    try:
-        if marker and "/" in check_key(marker):
-            raise InvalidLocation(f"{marker!r} has a slash")
-    except InvalidLocation as error:
-        raise UsageError(f"LFK_MARKER_NAME: {error.message}", hint="give the name alone, as done.txt") from error
+    marker = marker_name(settings) if settings.listen_on == "done-marker" else ""
     return ListenJob(roots=where, marker=marker, reconcile=settings.listen_reconcile)
 
 

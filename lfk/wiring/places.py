@@ -7,7 +7,7 @@ from pathlib import Path
 from lfk.core.addressing import Roots
 from lfk.core.approaches import KNOWN_MODELS, Catalogue, find_approach, require_approach
 from lfk.core.errors import InvalidLocation, UnknownModel, UsageError
-from lfk.core.location import Location, has_scheme, parse_location
+from lfk.core.location import Location, check_key, has_scheme, parse_location
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
 
@@ -66,6 +66,21 @@ def open_store(settings: Settings) -> ObjectStore:
         else:
             routes.append((spot, open_folder(spot)))
     return RoutingStore(routes)
+
+
+def marker_name(settings: Settings) -> str:
+    """The name of done markers: written by sync, waited for by listen.
+
+    Raises:
+        UsageError: it is not the name of an object.
+    """
+    try:
+        name = check_key(settings.marker_name)
+        if "/" in name:
+            raise InvalidLocation(f"{name!r} has a slash")
+    except InvalidLocation as error:
+        raise UsageError(f"LFK_MARKER_NAME: {error.message}", hint="give the name alone, as done.txt") from error
+    return name
 
 
 def open_folder(root: Location) -> ObjectStore:

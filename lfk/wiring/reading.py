@@ -8,12 +8,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from lfk.core.errors import BrokerUnreachable, Unreachable, UsageError
+from lfk.environment import inherited
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
 from lfk.wiring.broker import codec, embedded_address, find_broker
@@ -21,6 +23,7 @@ from lfk.wiring.places import roots
 
 if TYPE_CHECKING:
     from lfk.brokers.base import Broker
+    from lfk.roles.commands import Commands
     from lfk.roles.transcripts import Audience, Reader
 
 log = logging.getLogger(__name__)
@@ -34,9 +37,14 @@ def _fills_folder(settings: Settings) -> bool:
     return bool(settings.output) and not settings.dry_run
 
 
+def _keeps_place(settings: Settings) -> bool:
+    """Whether following has an effect that is not to be had twice, so that its place is kept."""
+    return bool(settings.output or settings.command) and not settings.dry_run
+
+
 def prints_texts(settings: Settings) -> bool:
     """Whether the files themselves are printed: formats were named, and no other use of them."""
-    return bool(settings.format) and not settings.output and not settings.links
+    return bool(settings.format) and not settings.output and not settings.links and not settings.command
 
 
 @contextmanager
@@ -44,9 +52,11 @@ def open_reader(settings: Settings, store: ObjectStore, audience: Audience, stop
     """A reader as the settings want it; what it had on its way goes with the block.
 
     Raises:
-        UsageError: a format that there is not, links for no time, or a folder that cannot be written to.
+        UsageError: a format, condition or placeholder that there is not, links for no time, or a folder that cannot
+            be written to.
     """
     from lfk.core.formats import formats
+    from lfk.core.wanted import Wanted
     from lfk.roles.collector import Collector
     from lfk.roles.mirror import Mirror
     from lfk.roles.transcripts import Reader, Wish
@@ -58,17 +68,52 @@ def open_reader(settings: Settings, store: ObjectStore, audience: Audience, stop
         )
     if settings.links and not settings.link_seconds:
         raise UsageError("LFK_LINK_SECONDS: a link has to work for a second at least")
+    where = roots(settings)
+    wanted = Wanted.parse(settings.filter, where)
     with ExitStack() as stack:
-        collector = None
-        if _fills_folder(settings):
-            collector = Collector(store, stack.enter_context(Mirror(Path(settings.output))), stop)
+        commands = _commands(settings, stop, stack)
+        needed = commands.template.formats if commands is not None else ()
+        folder = Path(settings.output) if _fills_folder(settings) else None
+        if folder is None and needed:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="lfk-transcripts-")))
+        named = settings.format
+        if commands is not None and not (settings.output or settings.links):
+            named = needed
+        elif named:
+            named = (*named, *(form for form in needed if form not in named))
         wish = Wish(
-            formats=settings.format,
-            collector=collector,
+            formats=named,
+            collector=None if folder is None else Collector(store, stack.enter_context(Mirror(folder)), stop),
             link_seconds=settings.link_seconds if settings.links else 0,
             texts=prints_texts(settings),
+            wanted=wanted,
+            commands=commands,
+            keeps=_fills_folder(settings),
         )
-        yield Reader(store, codec(settings), roots(settings), wish, audience, stop, patient=settings.follow)
+        yield Reader(store, codec(settings), where, wish, audience, stop, patient=settings.follow)
+
+
+def _commands(settings: Settings, stop: threading.Event, stack: ExitStack) -> Commands | None:
+    """What runs the command of LFK_EXEC; a dry run only checks it."""
+    from lfk.core.command import CommandTemplate
+    from lfk.core.formats import formats
+    from lfk.roles.commands import Commands, Journal
+
+    if not settings.command:
+        return None
+    template = CommandTemplate.parse(settings.command, formats())
+    if settings.dry_run:
+        return None
+    journal = Journal(Path(settings.state_home).expanduser() / "lfk" / f"{reader_group(settings)}.applied")
+    stack.callback(journal.close)
+    return Commands(
+        template,
+        journal,
+        inherited(),
+        stop,
+        seconds=settings.command_timeout,
+        attempts=settings.command_attempts,
+    )
 
 
 def read_announcements(settings: Settings, store: ObjectStore, reader: Reader, stop: threading.Event) -> None:
@@ -77,6 +122,13 @@ def read_announcements(settings: Settings, store: ObjectStore, reader: Reader, s
     Raises:
         BrokerUnreachable: there is nothing to follow.
     """
+    from lfk.roles.commands import Interrupted
+
+    with suppress(Interrupted):
+        _read(settings, store, reader, stop)
+
+
+def _read(settings: Settings, store: ObjectStore, reader: Reader, stop: threading.Event) -> None:
     from lfk.roles.transcripts import parse_start
 
     since = parse_start(settings.start_from, int(time.time() * 1000))
@@ -117,7 +169,7 @@ def _follow(settings: Settings, broker: Broker, reader: Reader, over: Callable[[
     from lfk.roles.place_keeper import PlaceKeeper
 
     topic = settings.topic_transcripts
-    if _fills_folder(settings):
+    if _keeps_place(settings):
         starts = {} if since is None else broker.positions(topic, since)
         PlaceKeeper(reader.record, over, starts, secure=reader.flush).run(broker, reader_group(settings), topic)
     else:
@@ -138,7 +190,7 @@ def _follow_embedded(
     """
     while not stop.is_set():
         if broker is not None:
-            if _fills_folder(settings):
+            if _keeps_place(settings):
                 _read_store(settings, store, reader, stop, since)
             _follow(settings, broker, reader, _Gone(settings, store, broker.address, stop), since)
             broker.close()
@@ -171,7 +223,11 @@ class _Gone:
 
 
 def reader_group(settings: Settings) -> str:
-    """The group in which ``transcripts --follow --out`` keeps its place: one per machine and folder."""
-    folder = str(Path(settings.output).expanduser().absolute())
-    name = hashlib.sha256(folder.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    """The group in which ``transcripts --follow`` keeps its place: one per machine and folder, or command.
+
+    Two commands that fill one folder are two readers.
+    """
+    folder = str(Path(settings.output).expanduser().absolute()) if settings.output else ""
+    parts = [folder, *settings.command] if settings.command else [folder]
+    name = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:12]
     return settings.transcripts_group or f"lfk-transcripts-{socket.gethostname()}-{name}"

@@ -15,13 +15,13 @@ from lfk.stores.base import ObjectStore
 from lfk.wiring.batch import sync_recorder
 from lfk.wiring.broker import find_broker, real_broker, reference_sender
 from lfk.wiring.hubs import rendering
-from lfk.wiring.places import roots
+from lfk.wiring.places import marker_name, roots
 
 if TYPE_CHECKING:
     from lfk.core.request import Request
     from lfk.roles.sync import Synchroniser
     from lfk.roles.sync_events import Event
-    from lfk.roles.sync_job import SyncJob
+    from lfk.roles.sync_job import Afterwards, SyncJob
     from lfk.roles.watch import Watcher
 
 
@@ -65,7 +65,45 @@ def sync_job(settings: Settings, source: str) -> SyncJob:
         selection=Selection(settings.include, settings.exclude),
         transfers=settings.transfers,
         settle=settings.settle,
+        sweep_after=settings.sweep_after,
+        extract=settings.extract_format if settings.extract_audio else "",
+        afterwards=_afterwards(settings, opened),
+        done_marker=marker_name(settings) if settings.done_marker else "",
         dry_run=settings.dry_run,
+    )
+
+
+def _afterwards(settings: Settings, source: Path) -> Afterwards | None:
+    """What LFK_DELETE_SOURCE, LFK_MOVE_TO and LFK_AFTER ask for.
+
+    Raises:
+        UsageError: they do not go together.
+    """
+    from lfk.roles.source import open_move_to
+    from lfk.roles.sync_job import Afterwards
+
+    if settings.delete_source and settings.move_to:
+        raise UsageError("--delete-source and --move-to exclude each other", hint="leave one of them out")
+    if settings.delete_source and settings.extract_audio:
+        raise UsageError(
+            "--extract-audio stores no copy of a video, so --delete-source would lose it",
+            hint="use --move-to, or upload the videos whole",
+        )
+    if not (settings.delete_source or settings.move_to):
+        if settings.after == "transcript":
+            raise UsageError(
+                "--after says when sources leave, but none is to leave", hint="add --delete-source or --move-to DIR"
+            )
+        return None
+    if settings.done_marker:
+        raise UsageError(
+            "--done-marker speaks of what is in the folder, which --delete-source and --move-to empty",
+            hint="leave one of them out",
+        )
+    folder = Path(settings.move_to) if settings.move_to else None
+    return Afterwards(
+        move_to=open_move_to(folder, source, dry_run=settings.dry_run) if folder is not None else None,
+        needs_transcript=settings.after == "transcript",
     )
 
 
@@ -77,11 +115,15 @@ def open_sync(
 
     Raises:
         BrokerUnreachable, TopicMissing: references could not be sent, so nothing is begun.
+        UnsupportedFeature: what takes the audio out of videos is not installed.
     """
+    from lfk.engine.extraction import AudioExtractor
     from lfk.roles.sync import Synchroniser
     from lfk.roles.sync_files import FileSync
     from lfk.roles.sync_state import SyncState, state_file
 
+    scratch = Path(settings.scratch) if settings.scratch else None
+    extractor = AudioExtractor(job.extract, scratch, max_seconds=settings.max_duration) if job.extract else None
     with ExitStack() as stack:
         sender = None
         if not job.dry_run:
@@ -94,7 +136,9 @@ def open_sync(
         recorder = None if job.dry_run else sync_recorder(store, job)
         if recorder is not None:
             stack.callback(recorder.close)
-        files = FileSync(job, store, sender, state, report, stop, recorder)
+        files = FileSync(
+            job, store, sender, state, report, stop, recorder=recorder, extractor=extractor, scratch=scratch
+        )
         stack.callback(files.close)
         yield Synchroniser(job, store, files)
 
@@ -103,9 +147,10 @@ def open_watcher(
     settings: Settings, job: SyncJob, store: ObjectStore, report: Callable[[Event], None], stop: threading.Event
 ) -> Watcher:
     """A watcher of the folder; it opens connections when it runs, and anew after every outage."""
-    from lfk.roles.watch import Watcher
+    from lfk.roles.watch import Pace, Watcher
 
-    return Watcher(job, lambda note: open_sync(settings, job, store, note, stop), report, stop, rescan=settings.rescan)
+    pace = Pace(settings.rescan, settings.poll, settings.watch_by)
+    return Watcher(job, lambda note: open_sync(settings, job, store, note, stop), report, stop, pace=pace)
 
 
 @contextmanager

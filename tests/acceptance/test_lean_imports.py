@@ -63,7 +63,8 @@ def loaded(folder: Path, *arguments: str, code: int = 0, timeout: float = 60, **
     "arguments",
     [("--help",), ("--version",), ("sync", "--help"), ("submit", "--help"), ("hub", "--help"), ("up", "--help"),
      ("transcripts", "--help"), ("init", "--help"), ("doctor", "--help"), ("demo", "--help"), ("check", "--help"),
-     ("republish", "--help"), ("dlq", "--help"), ("listen", "--help")],
+     ("republish", "--help"), ("dlq", "--help"), ("listen", "--help"), ("chunks", "--help"),
+     ("cleanup", "--help"), ("report", "--help")],
     ids=" ".join,
 )  # fmt: skip
 def test_help_loads_nothing_slow(tmp_path: Path, arguments: tuple[str, ...]) -> None:
@@ -100,6 +101,16 @@ def test_sync_to_s3_and_kafka_loads_no_engine(tmp_path: Path) -> None:
     )
     assert "confluent_kafka" in modules
     assert not modules & ENGINE
+
+
+def test_chunks_cleanup_and_report_load_no_engine(tmp_path: Path) -> None:
+    (tmp_path / "x.wav").write_bytes(b"RIFF")
+    for action in (("send", "x.wav"), ("gateway",)):
+        modules = loaded(tmp_path, "chunks", *action, code=3, LFK_STORE="store", BOOTSTRAP_SERVERS="127.0.0.1:9")
+        assert not modules & (ENGINE | {"boto3", "botocore", "minio", "rich"})
+    (tmp_path / "store" / "transcripts").mkdir(parents=True)
+    for verb in ("cleanup", "report"):
+        assert not loaded(tmp_path, verb, LFK_STORE="store") & (ENGINE | {"boto3", "confluent_kafka", "rich"})
 
 
 @pytest.mark.engine

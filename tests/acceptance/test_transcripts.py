@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable
@@ -220,6 +221,15 @@ def test_on_kafka_and_s3(tmp_path: Path, kafka: str, s3_server: S3Server, bucket
     assert "2 done" in printed
     assert len(expect_ok(lfk("transcripts", "--from", "end", "--json")).of("transcript")) == 0
 
+    # A command as a service: each announcement once, and none again after it was stopped.
+    told = tmp_path / "told"
+    command = ("--exec", sys.executable, "-c", _TELL, str(told), "{json}")
+    for expected in (5, 5):
+        follower = lfk.start("transcripts", "--follow", *command)
+        wait_until(lambda: told.exists() and len(told.read_text().splitlines()) >= 5, follower)
+        stop(follower, signal.SIGTERM)
+        assert len(told.read_text().splitlines()) == expected
+
 
 def _publish_hostile(kafka: str, topic: str, good: dict[str, object], bucket: str) -> None:
     good = {name: value for name, value in good.items() if name != "event"}
@@ -240,6 +250,51 @@ def _publish_hostile(kafka: str, topic: str, good: dict[str, object], bucket: st
     publisher.close()
     broker.close()
     assert outcomes == [None] * 4
+
+
+_TELL = "import sys; open(sys.argv[1], 'a').write('|'.join(sys.argv[2:]) + chr(10))"
+
+
+def test_a_command_runs_once_for_each_transcript(local: Lfk) -> None:
+    told = local.folder / "told"
+    command = ("--exec", sys.executable, "-c", _TELL, str(told), "{status}", "{audio}", "{txt}")
+    planned = expect_ok(local("transcripts", "--dry-run", *command))
+    assert "2 done" in planned.out
+    assert not told.exists()
+    first = expect_ok(local("transcripts", "--json", "--filter", "path=talk 0*", *command))
+    assert first.of("summary")[0]["ran"] == 1
+    again = expect_ok(local("transcripts", "--json", *command))
+    assert again.of("summary")[0]["ran"] == 1, "the other one, and only that"
+    assert expect_ok(local("transcripts", "--json", *command)).of("summary")[0]["ran"] == 0
+    lines = [line.split("|") for line in told.read_text().splitlines()]
+    assert [line[0] for line in lines] == ["done", "done"]
+    assert all(line[1].startswith("file:///") and line[2].startswith("/") for line in lines)
+    assert not any(Path(line[2]).exists() for line in lines), "without --out the files are there for the command alone"
+    kept = expect_ok(local("transcripts", "--out", "out", "--format", "srt", *command))
+    assert "2 commands run" in kept.out, "another folder is another reader"
+    assert {path.rpartition(".")[2] for path in files_below(local.folder / "out")} == {"srt", "txt"}
+    # As settings alone, for a service.
+    service = Lfk(
+        local.folder, **{**local.environ, "LFK_EXEC": "sh -c 'test -s \"$1\"' x {srt}", "LFK_FILTER": "status=done"}
+    )
+    assert expect_ok(service("transcripts", "--json")).of("summary")[0]["ran"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("--exec",), 2, "LFK_EXEC"),
+        (("--exec", "cat", "{docx}"), 2, "no placeholder {docx}"),
+        (("--filter", "colour=blue"), 2, "no condition"),
+        (("--exec", "no-such-program", "{txt}"), 1, "command_failed"),
+        (("--exec", "cat", "{rttm}"), 1, "no rttm of this transcript"),
+        (("--exec-timeout", "0.2", "--exec", "sleep", "60"), 1, "longer than 0.2 s"),
+    ],
+)
+def test_commands_that_cannot_be(local: Lfk, arguments: tuple[str, ...], code: int, says: str) -> None:
+    done = local("transcripts", "--exec-attempts", "1", *arguments)
+    assert done.code == code
+    assert says in done.err
 
 
 def test_a_broker_that_is_away(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from lfk.roles.sync_events import Event, FileDone, Outcome, Summary
 from lfk.roles.sync_files import FileSync
 from lfk.roles.sync_job import SyncJob
 from lfk.roles.sync_state import SyncState
+from lfk.roles.uploader import Extractor
 from lfk.stores.base import ObjectInfo, ObjectStore
 from lfk.stores.memory import MemoryStore
 
@@ -75,6 +76,7 @@ class Rig:
         self.publisher = FakePublisher()
         self.stop = threading.Event()
         self.events: list[Event] = []
+        self.extractor: Extractor | None = None
         self.on_event: Callable[[Event], None] = lambda _event: None
 
     def write(self, relative: str, data: bytes = b"RIFF") -> Path:
@@ -98,7 +100,7 @@ class Rig:
         job = self.job(**changes)
         sender = None if job.dry_run else ReferenceSender(self.publisher, JsonCodec(), "lfk.audio", "lfk/sync")
         state = SyncState(self.state)
-        files = FileSync(job, self.store, sender, state, self._note, self.stop)
+        files = FileSync(job, self.store, sender, state, self._note, self.stop, extractor=self.extractor)
         try:
             yield Synchroniser(job, self.store, files), files
         finally:

@@ -1,4 +1,4 @@
-"""Unchanged files are settled by listing, and nothing else is."""
+"""Listing settles what is unchanged and what is not there, and nothing else."""
 
 from __future__ import annotations
 
@@ -62,7 +62,48 @@ def test_what_is_missing_or_different_in_the_store_is_looked_at(rig: Counted) ->
     rig.write("simple/tiny/new.wav", b"new")
     rig.calls.clear()
     assert counted(rig.run()) == {"unchanged": FILES - 3, "new": 2, "changed": 1, "failed": 1}
-    assert sorted(rig.asked("stat")) == ["07.wav", "11.wav", "29.wav", "new.wav"]
+    assert sorted(rig.asked("stat")) == ["11.wav", "29.wav"]
+    assert sorted(rig.asked("upload")) == ["07.wav", "11.wav", "new.wav"]
+
+
+def test_what_the_store_has_nothing_of_is_not_looked_for_again(tmp_path: Path) -> None:
+    rig = Counted(tmp_path)
+    for number in range(FILES):
+        rig.write(f"{number:02}.wav", b"%d" % number)
+    assert counted(rig.run(dry_run=True)) == {"new": FILES}
+    assert rig.asked("stat") == []
+    assert counted(rig.run()) == {"new": FILES}
+    assert rig.asked("stat") == []
+
+
+def test_what_comes_there_after_the_listing_is_looked_at_after_all(tmp_path: Path) -> None:
+    rig = Counted(tmp_path)
+    for number in range(FILES):
+        rig.write(f"{number:02}.wav", b"%d" % number)
+
+    def come(method: str, location: Location) -> None:
+        rig._called(method, location)
+        if method == "upload" and location.name == "05.wav" and not come_in:
+            come_in.append(True)
+            rig.store.put(location, b"theirs", content_type="audio/wav")
+
+    come_in: list[bool] = []
+    rig.store._on_call = come  # type: ignore[attr-defined]
+    assert counted(rig.run()) == {"new": FILES - 1, "failed": 1}
+    assert rig.failures == {"05.wav": "source_conflict"}
+    assert rig.asked("stat") == ["05.wav"]
+
+
+def test_what_lies_behind_too_many_strangers_is_not_taken_for_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sieve, "_STRANGERS", 5)
+    rig = Counted(tmp_path)
+    for number in range(FILES):
+        rig.write(f"{number:02}.wav", b"%d" % number)
+        rig.store.put(rig.location(f"15.wav.d/{number}.wav"), b"x", content_type="audio/wav")
+    assert counted(rig.run()) == {"new": FILES}
+    assert sorted(rig.asked("stat")) == [f"{number}.wav" for number in range(16, FILES)]
 
 
 @pytest.mark.parametrize("many", [8, 10, 29])

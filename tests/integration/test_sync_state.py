@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lfk.core.location import parse_location
-from lfk.core.sync_plan import Known, Stamp
+from lfk.core.sync_plan import Content, Known, Stamp
 from lfk.roles.sync_state import SyncState, state_file
 
 KNOWN = Known(Stamp(2**40, 1_700_000_000_123_456_789, 5, 2**63 - 1), "s3://b/ä", "ab" * 32, "etag", "v1", "asked")
+AUDIO = replace(KNOWN, extracted=Content(2**33, "ef" * 32), form="opus")
 
 
 def test_what_was_put_comes_back_also_later(tmp_path: Path) -> None:
@@ -22,11 +24,13 @@ def test_what_was_put_comes_back_also_later(tmp_path: Path) -> None:
     state = SyncState(path)
     state.put("a.wav", KNOWN)
     state.put(odd, KNOWN)
+    state.put("v.mp4", AUDIO)
     state.put("a.wav", Known(KNOWN.stamp, "s3://b/other", "cd" * 32, "e2"))
     state.close()
     again = SyncState(path)
     assert again.get("a.wav") == Known(KNOWN.stamp, "s3://b/other", "cd" * 32, "e2", None, "")
     assert again.get(odd) == KNOWN
+    assert again.get("v.mp4") == AUDIO
     assert again.get("A.wav") is None
     again.close()
 

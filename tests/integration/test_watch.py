@@ -19,10 +19,12 @@ from lfk.core.retry import RetryPolicy
 from lfk.roles import changes as changes_module
 from lfk.roles import watch as watch_module
 from lfk.roles.changes import Changes, remote_filesystem
-from lfk.roles.sync_events import Event, FileDone, Outcome, Paused, Resumed, Summary
-from lfk.roles.watch import Watcher
+from lfk.roles.sync_events import Event, FileDone, Marking, Outcome, Paused, Resumed, Summary
+from lfk.roles.sync_job import Afterwards
+from lfk.roles.watch import Pace, Watcher
 from lfk.stores.memory import MemoryStore
 from tests.integration.syncing import Rig, counted
+from tests.integration.test_sync_leaving import transcribe
 
 #: Far more than anything here takes.
 PATIENCE = 20.0
@@ -34,7 +36,9 @@ class WatchRig(Rig):
     summary: Summary
 
     @contextmanager
-    def watching(self, *, rescan: float = 600.0, settle: float = 0.3, **changes: Any) -> Iterator[Watcher]:
+    def watching(
+        self, *, rescan: float = 600.0, settle: float = 0.3, by: str = "auto", **changes: Any
+    ) -> Iterator[Watcher]:
         @contextmanager
         def open_sync(note: Callable[[Event], None]) -> Iterator[Any]:
             self.listener = note
@@ -43,7 +47,8 @@ class WatchRig(Rig):
 
         self.failure: Exception | None = None
         self.stop.clear()
-        watcher = Watcher(self.job(**changes), open_sync, super()._note, self.stop, rescan=rescan)
+        pace = Pace(rescan, by=by)
+        watcher = Watcher(self.job(settle=settle, **changes), open_sync, super()._note, self.stop, pace=pace)
 
         def run() -> None:
             try:
@@ -140,6 +145,20 @@ def test_a_file_that_is_written_slowly_goes_up_whole_and_once(rig: WatchRig) -> 
     assert rig.sent() == ["a.wav"]
 
 
+def test_a_file_that_was_only_just_made_is_not_called_empty(rig: WatchRig) -> None:
+    rig.write("there.wav")
+    with rig.watching(settle=0.0) as watcher:
+        rig.wait_for(there__wav="new")
+        rig.wait(lambda: watcher._scanned, "the first scan")
+        with (rig.source / "a.wav").open("wb", buffering=0) as file:
+            rig.write("b.wav", b"beside it")
+            rig.wait_for(b__wav="new")
+            file.write(b"at last")
+        rig.wait_for(a__wav="new")
+    assert counted(rig.summary)["new"] == 3
+    assert rig.summary.failed == 0
+
+
 def test_overwriting_sends_a_new_reference_and_deleting_nothing(rig: WatchRig) -> None:
     path = rig.write("a.wav", b"one")
     with rig.watching():
@@ -176,10 +195,66 @@ def test_what_is_hidden_not_media_not_selected_or_the_stores_own_is_left_alone(r
 
 
 def test_scans_find_what_no_event_told_of(rig: WatchRig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes_module, "_observe", lambda _source, _note: None)
+    monkeypatch.setattr(changes_module, "_observe", lambda _source, _note, **_how: None)
     with rig.watching(rescan=0.1, settle=0.0):
         rig.write("a.wav")
         rig.wait_for(a__wav="new")
+
+
+def test_scans_alone_can_be_asked_for(rig: WatchRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes_module, "_observe", lambda *_how, **_more: pytest.fail("it is watched"))
+    with rig.watching(rescan=0.1, settle=0.0, by="scans"):
+        rig.write("a.wav")
+        rig.wait_for(a__wav="new")
+
+
+@pytest.mark.parametrize(("by", "live"), [("auto", False), ("events", True), ("scans", False)])
+def test_events_can_be_forced_where_a_network_filesystem_may_tell_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str, live: bool
+) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"22 1 0:40 / {tmp_path} rw - nfs4 server:/data rw\n")
+    monkeypatch.setattr(changes_module, "_MOUNTS", mounts)
+    with Changes(tmp_path, Selection(), (), by) as changes:
+        assert changes.live is live
+
+
+class TestSourcesThatLeave:
+    def test_each_goes_once_it_is_stored_and_its_name_may_come_again(self, rig: WatchRig, tmp_path: Path) -> None:
+        with rig.watching(afterwards=Afterwards(tmp_path / "done")):
+            rig.write("simple/tiny/a.wav", b"one")
+            rig.wait_for(**{"simple/tiny/a__wav": "new"})
+            rig.write("simple/tiny/a.wav", b"two")
+            rig.wait_for(**{"simple/tiny/a__wav": "changed"})
+            rig.wait(lambda: not (rig.source / "simple/tiny/a.wav").exists(), "the second leaves")
+        assert sorted(path.read_bytes() for path in (tmp_path / "done").rglob("*.wav")) == [b"one", b"two"]
+        assert counted(rig.summary) == {"new": 1, "changed": 1}
+
+    def test_those_that_wait_for_a_transcript_are_looked_at_in_every_scan(self, rig: WatchRig) -> None:
+        with rig.watching(rescan=0.05, afterwards=Afterwards(needs_transcript=True)):
+            rig.write("simple/tiny/a.wav", b"one")
+            rig.wait_for(**{"simple/tiny/a__wav": "new"})
+            time.sleep(0.3)
+            assert (rig.source / "simple/tiny/a.wav").exists()
+            transcribe(rig, "simple/tiny/a.wav")
+            rig.wait(lambda: not (rig.source / "simple/tiny/a.wav").exists(), "it leaves")
+        assert counted(rig.summary) == {"new": 1, "unchanged": 1}
+        assert rig.sent() == ["simple/tiny/a.wav"]
+
+
+def test_a_marker_follows_the_folder(rig: WatchRig) -> None:
+    def marked() -> list[Marking]:
+        return [event for event in rig.events if isinstance(event, Marking)]
+
+    with rig.watching(done_marker="done.txt"):
+        rig.write("week1/lesson1/a.wav")
+        rig.wait(lambda: any(one.written for one in marked()), "a marker")
+        first = rig.object("done.txt")[0]
+        rig.write("empty.wav", b"")
+        rig.wait(lambda: marked()[-1].lacking == ("empty.wav",), "what lacks")
+        rig.write("empty.wav", b"no longer")
+        rig.wait(lambda: marked()[-1].written, "another marker")
+    assert rig.object("done.txt")[0] != first
 
 
 def test_later_scans_do_not_ask_the_store_about_confirmed_files(tmp_path: Path) -> None:
@@ -330,6 +405,8 @@ def test_a_folder_that_goes_and_comes_back_is_watched_again(rig: WatchRig, tmp_p
         ("/database", None),
         ("/with space/rec", "fuse.sshfs"),
         ("/", None),
+        ("/auto/home/rec", "nfs4"),
+        ("/größe/rec", "cifs"),
     ],
 )
 def test_filesystems_that_tell_nothing_are_known(path: str, kind: str | None) -> None:
@@ -339,6 +416,9 @@ def test_filesystems_that_tell_nothing_are_known(path: str, kind: str | None) ->
             "30 22 0:40 / /data rw - nfs4 server:/data rw",
             "31 30 8:2 / /data/local rw - xfs /dev/sdb rw",
             r"32 22 0:50 / /with\040space rw - fuse.sshfs host: rw",
+            "33 22 0:60 / /auto/home rw - autofs systemd-1 rw",
+            "34 33 0:61 / /auto/home rw - nfs4 server:/home rw",
+            "35 22 0:62 / /größe rw - cifs //server/share rw",
             "a broken line",
         ]
     )

@@ -95,6 +95,7 @@ class Memory:
         self.files: list[tuple[str, bool]] = []
         self.links: list[str] = []
         self.texts: list[bytes] = []
+        self.commands: list[str] = []
         self.problems: list[tuple[str, str]] = []
 
     def announced(self, announcement: Announcement) -> None:
@@ -109,6 +110,9 @@ class Memory:
 
     def read(self, file: TranscriptFile, content: bytes) -> None:
         self.texts.append(content)
+
+    def ran(self, announcement: Announcement) -> None:
+        self.commands.append(announcement.event_id)
 
     def problem(self, subject: str, error: LfkError) -> None:
         self.problems.append((subject, error.code))

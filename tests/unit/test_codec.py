@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lfk.brokers.codec import JsonCodec, validator
+from lfk.core.chunks import MAX_CHUNK_BYTES, AudioChunk
 from lfk.core.errors import FramesNotAllowed, MalformedMessage, MessageTooLarge, RejectedReference
 from lfk.core.messages import MAX_MESSAGE_BYTES, Announcement, AudioReference, Failure
 
@@ -144,3 +145,50 @@ def test_any_fields_are_a_reference_or_a_typed_error(data: dict[str, object]) ->
     else:
         # What was read can be written again: an answer repeats some of it.
         assert CODEC.decode_reference(CODEC.encode_reference(reference)) == reference
+
+
+chunks = st.builds(
+    AudioChunk,
+    path_to_audio=texts,
+    frames=st.binary(max_size=200),
+    final=st.booleans(),
+    params=st.none() | texts,
+    upload_id=st.none() | st.just("u"),
+    chunk_index=st.none() | st.integers(0, 199_999),
+    size=st.none() | st.integers(0, 2**53 - 1),
+)
+
+
+@given(chunks)
+def test_chunks_round_trip(chunk: AudioChunk) -> None:
+    assert CODEC.decode_chunk(CODEC.encode_chunk(chunk)) == chunk
+
+
+def test_chunks_may_be_larger_than_references_but_not_without_limit() -> None:
+    value = CODEC.encode_chunk(AudioChunk("x.wav", b"\0" * MAX_MESSAGE_BYTES))
+    assert len(CODEC.decode_chunk(value).frames) == MAX_MESSAGE_BYTES
+    with pytest.raises(FramesNotAllowed):
+        CODEC.decode_reference(value)
+    with pytest.raises(MessageTooLarge):
+        CODEC.decode_chunk(b" " * MAX_CHUNK_BYTES)
+
+
+def test_a_chunk_of_the_older_tool() -> None:
+    value = json.dumps(
+        {
+            "path_to_audio": ".\\sources\\diarisation\\base\\x.wav",
+            "transcription_approach": "diarisation.base",
+            "params": "1,2,16000,3,NONE,not compressed",
+            "frames": "AAABAAIA",
+            "final": True,
+        }
+    ).encode()
+    chunk = CODEC.decode_chunk(value)
+    assert chunk.frames == b"\0\0\1\0\2\0"
+    assert not chunk.numbered
+
+
+@pytest.mark.parametrize("frames", ['"AA*A"', '"AAA"', '"AAAA\\n"', "7", '["AAAA"]', '"\\u00e4AAA"'])
+def test_frames_that_are_no_base64_are_refused(frames: str) -> None:
+    with pytest.raises(MalformedMessage):
+        CODEC.decode_chunk(b'{"path_to_audio": "x.wav", "frames": ' + frames.encode() + b"}")

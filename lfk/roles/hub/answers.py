@@ -44,11 +44,12 @@ class Topics:
     dlq: str
 
 
-def receive(record: Delivered, retry: str) -> tuple[Job, float]:
+def receive(record: Delivered, retry: str | None = None) -> tuple[Job, float]:
     """The job of a delivered record and when it is due (seconds since the epoch; 0 is at once).
 
     Who it is, how often it was tried and when it is due is believed on the topic ``retry`` alone, which only hubs write
-    to, and only where it is of our form: any other record is a new reference, whatever it says.
+    to, and only where it is of our form: any other record is a new reference, whatever it says. Without ``retry``
+    nothing is believed.
     """
     headers = record.headers
     event = headers.get(RETRY_EVENT, b"").decode("ascii", "replace")

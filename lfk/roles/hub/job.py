@@ -29,6 +29,7 @@ from lfk.engine.pool import EnginePool
 from lfk.roles.failures import Failures
 from lfk.roles.hub.scratch import Scratch
 from lfk.roles.results import Published, Results
+from lfk.roles.tombstones import Tombstones
 from lfk.stores.base import ObjectInfo, ObjectStore
 
 log = logging.getLogger(__name__)
@@ -109,6 +110,7 @@ class JobRunner:
         self._rendering = rendering
         self._fallbacks = fallbacks
         self._stop = stop
+        self._tombstones = Tombstones(store, roots.records)
 
     def run(self, job: Job, begin: Callable[[], None]) -> Announcement:
         """The announcement of a finished job. ``begin`` returns once the start of an attempt is recorded.
@@ -126,7 +128,7 @@ class JobRunner:
         options = parse_options(reference.options, reference.language, self._rendering)
         job.address = address
         job.stage = "fetch"
-        info, address = self._look(address)
+        info, address, buried = self._look(address)
         job.address = address
         if reference.etag and reference.etag != info.etag:
             job.warnings.append("the audio was replaced after this reference was sent; its present content was used")
@@ -134,6 +136,11 @@ class JobRunner:
         rendering = self._render_as(address, options)
         key = self._results.claim(address)
         done = self._skip(job, address, key, info, identity, options, rendering)
+        if done is None and buried:
+            raise ObjectMissing(
+                f"{address.location} was deleted by `lfk cleanup`, and has no transcript of this kind",
+                hint="upload the file again to have it transcribed in another way",
+            )
         if done is None:
             done = self._work(job, address, key, info, identity, options, rendering, begin)
         if reference.causation_id:
@@ -159,20 +166,29 @@ class JobRunner:
         except StoreError as error:
             log.warning("the failure of %s stays recorded: %s", failed, error)
 
-    def _look(self, address: AudioAddress) -> tuple[ObjectInfo, AudioAddress]:
-        """The audio object; a relative path with a leading ``sources`` may name it in two ways."""
+    def _look(self, address: AudioAddress) -> tuple[ObjectInfo, AudioAddress, bool]:
+        """The audio object; a relative path with a leading ``sources`` may name it in two ways.
+
+        For audio that was deleted once its transcript had been verified, what it was; the last value says so.
+        """
         try:
             info = self._store.stat(address.location)
-        except ObjectMissing:
-            if address.fallback is None:
-                raise
-            info = self._store.stat(address.fallback)
-            address = address.at(address.fallback)
+        except ObjectMissing as missing:
+            try:
+                if address.fallback is None:
+                    raise
+                info = self._store.stat(address.fallback)
+                address = address.at(address.fallback)
+            except ObjectMissing:
+                buried = self._tombstones.stand_in(address.location)
+                if buried is None:
+                    raise missing from None
+                return buried, address, True
         if info.size == 0:
             raise AudioEmpty(f"{address.location} has no bytes")
         if info.size > self._limits.audio_bytes:
             raise AudioTooLarge(f"{address.location} has {info.size} bytes; the limit is {self._limits.audio_bytes}")
-        return info, address
+        return info, address, False
 
     def _identify(self, address: AudioAddress, job: Job) -> ModelIdentity:
         """The weights that will do the work; an operator's fallback serves where the asked-for ones are not."""

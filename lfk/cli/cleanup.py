@@ -1,0 +1,81 @@
+"""Delete recordings whose transcript is verified: every file of it read and compared, and made of these very bytes.
+
+Without --yes nothing is deleted: what would be is told. Stored audio is deleted where CENTRAL_BACKUPS is false; a
+tombstone stays, so that sync does not upload it again and a repeated reference is answered by the transcript. With
+--local SRC the files of a recordings folder are deleted instead, once their stored copy is the same; give the layout,
+approach and prefix that sync was given. --lifecycle prints the rule with which S3 deletes old audio by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from lfk.cli.console import Console
+from lfk.core.errors import ExitCode
+from lfk.settings import Settings
+
+SETTINGS = (
+    "cleanup_older_than",
+    "cleanup_yes",
+    "layout",
+    "prefix",
+    "approach",
+    "model",
+    "include",
+    "exclude",
+    "dry_run",
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What to delete."""
+    parser.add_argument("--local", default="", metavar="SRC", help="delete files of this folder, not stored audio")
+    parser.add_argument("--lifecycle", action="store_true", help="print the S3 lifecycle rule, do nothing")
+
+
+def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
+    """One pass."""
+    from lfk.cli.signals import stop_on_signal
+    from lfk.cli.sync_display import megabytes
+    from lfk.roles.cleanup import Judged, Verdict
+    from lfk.wiring import cleanup as wiring
+    from lfk.wiring import open_store
+
+    if arguments.lifecycle:
+        rule = wiring.lifecycle(settings)
+        console.result("lifecycle", json.loads(rule), rule)
+        return ExitCode.OK
+    real = settings.cleanup_yes and not settings.dry_run
+
+    def show(judged: Judged) -> None:
+        fields = {"name": judged.name, "verdict": judged.verdict.value, "bytes": judged.size, "why": judged.why}
+        name = judged.name.replace("\n", "\\n")
+        if judged.error is not None:
+            console.error(judged.error, judged.name)
+        elif judged.verdict is Verdict.DELETE:
+            verb = "deleted" if real else "would delete"
+            console.note("cleanup", {**fields, "dry_run": not real}, f"{verb}  {name}  {megabytes(judged.size)}")
+        elif console.as_json or console.verbosity > 0:
+            console.note("cleanup", {**fields, "dry_run": not real}, f"kept  {name}  {judged.why}")
+
+    with stop_on_signal() as stop:
+        summary = wiring.clean_up(settings, open_store(settings), arguments.local, show, stop)
+        interrupted = stop.is_set()
+    fields = {
+        "deleted": summary.deleted,
+        "bytes": summary.bytes,
+        "kept": summary.kept,
+        "failed": summary.failed,
+        "dry_run": not real,
+    }
+    verb = "deleted" if real else "would delete"
+    text = (
+        f"{verb} {summary.deleted} recordings, {megabytes(summary.bytes)}; {summary.kept} kept, {summary.failed} failed"
+    )
+    console.result("summary", fields, text)
+    if summary.deleted and not settings.cleanup_yes and not settings.dry_run:
+        console.say("nothing was deleted: run it again with --yes to delete these")
+    if interrupted:
+        return ExitCode.INTERRUPTED
+    return ExitCode.SOME_FAILED if summary.failed else ExitCode.OK

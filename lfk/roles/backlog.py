@@ -1,0 +1,235 @@
+"""How much work waits and how fast it goes, from what is on the topics: for people, who take an estimate for one.
+
+Unfinished references are read up to a limit and the rest is counted, so a look costs the same with a million of them.
+A reference seldom tells how long its audio is; then its size does, roughly. What was done lately says how fast it goes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Protocol
+
+from lfk.brokers.base import Broker, Delivered, Standing
+from lfk.core.addressing import Roots, resolve
+from lfk.core.errors import RejectedReference
+from lfk.core.ledger import Ledger, NoteUnreadable
+from lfk.core.lengths import likely_seconds
+from lfk.core.messages import Announcement, AudioReference
+from lfk.roles.failures import Failures
+from lfk.stores.base import ObjectStore
+
+#: Unfinished references of a topic that are read; the rest is taken to be like them.
+_READ = 5_000
+#: What was done in this time says how fast it goes.
+WINDOW_SECONDS = 3600.0
+#: Announcements of that time that are read.
+_ANNOUNCED = 50_000
+#: A rate over less than this is a guess.
+_LEAST_SECONDS = 10.0
+#: Recorded failures that are read.
+_FAILURES = 300
+#: What is asked for by references that nobody can understand.
+UNKNOWN = "?"
+
+
+class Decoder(Protocol):
+    """Reads messages; see :class:`lfk.brokers.codec.Codec`."""
+
+    def decode_reference(self, value: bytes | None) -> AudioReference: ...
+
+    def decode_announcement(self, value: bytes | None) -> Announcement: ...
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Unfinished references that ask for one approach and model."""
+
+    files: float = 0.0
+    #: Seconds of audio.
+    audio: float = 0.0
+    #: Of these, seconds that a reference told and nobody had to guess.
+    told: float = 0.0
+
+
+@dataclass(slots=True)
+class Done:
+    """What was answered lately for one approach and model."""
+
+    files: int = 0
+    failed: int = 0
+    reused: int = 0
+    #: Seconds of audio that were transcribed, without what was reused.
+    audio: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What was answered in the last hour, or since the first answer in it."""
+
+    seconds: float
+    pairs: dict[str, Done] = field(default_factory=dict)
+    causes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def speed(self) -> float:
+        """Seconds of audio transcribed in one second."""
+        return sum(done.audio for done in self.pairs.values()) / self.seconds
+
+    @property
+    def files_per_hour(self) -> float:
+        """Answers."""
+        return sum(done.files + done.failed for done in self.pairs.values()) * 3600 / self.seconds
+
+
+def waiting(
+    broker: Broker,
+    group: str,
+    topic: str,
+    count: int,
+    roots: Roots,
+    decode: Callable[[bytes | None], AudioReference],
+) -> dict[str, Waiting]:
+    """What the ``count`` unfinished references of a topic ask for, by ``approach.model``."""
+    found: dict[str, Waiting] = defaultdict(Waiting)
+    read = 0
+    for record in islice(_unfinished(broker, group, topic), _READ) if count else ():
+        read += 1
+        _add(found, record, roots, decode)
+    if _READ <= read < count:
+        for one in found.values():
+            one.files *= count / read
+            one.audio *= count / read
+            one.told *= count / read
+    return dict(found)
+
+
+def _unfinished(broker: Broker, group: str, topic: str) -> Iterator[Delivered]:
+    standing = broker.standing(group, topic)
+    ledgers = {partition: _ledger(one) for partition, one in standing.items()}
+    for record in broker.snapshot(topic):
+        ledger = ledgers.get(record.partition)
+        if ledger is None or not ledger.settled(record.offset):
+            yield record
+
+
+def _ledger(standing: Standing) -> Ledger:
+    progress = standing.progress
+    if progress is None:
+        return Ledger()
+    try:
+        return Ledger.load(progress.offset, progress.note)
+    except NoteUnreadable:
+        return Ledger.load(progress.offset, "")
+
+
+def _add(
+    found: dict[str, Waiting],
+    record: Delivered,
+    roots: Roots,
+    decode: Callable[[bytes | None], AudioReference],
+) -> None:
+    try:
+        reference = decode(record.value)
+        address = resolve(reference.path_to_audio, reference.transcription_approach, roots)
+    except RejectedReference:
+        found[UNKNOWN].files += 1
+        return
+    one = found[address.pair]
+    one.files += 1
+    if reference.duration is not None:
+        one.audio += reference.duration
+        one.told += reference.duration
+    elif reference.size is not None:
+        one.audio += likely_seconds(address.location.name, reference.size, reference.content_type)
+
+
+def pace(broker: Broker, topic: str, decode: Callable[[bytes | None], Announcement], now: float) -> Pace:
+    """What was answered in the last hour; ``now`` in seconds since the epoch."""
+    pairs: dict[str, Done] = defaultdict(Done)
+    causes: Counter[str] = Counter()
+    first = now
+    records = broker.snapshot(topic, int((now - WINDOW_SECONDS) * 1000)) if broker.partitions(topic) else iter(())
+    for record in islice(records, _ANNOUNCED):
+        try:
+            answer = decode(record.value)
+        except RejectedReference:
+            continue
+        first = min(first, answer.timestamp / 1000 - sum(answer.timings.values()))
+        done = pairs[answer.transcription_approach or UNKNOWN]
+        if answer.error is not None:
+            done.failed += 1
+            causes[answer.error.code] += 1
+        else:
+            done.files += 1
+            done.reused += answer.reused
+            done.audio += 0.0 if answer.reused else answer.duration or 0.0
+    seconds = min(WINDOW_SECONDS, max(_LEAST_SECONDS, now - first))
+    return Pace(seconds, dict(pairs), dict(causes))
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What waits by ``approach.model``, how fast it goes, and so how long it will take."""
+
+    pairs: Mapping[str, Waiting] = field(default_factory=dict)
+    pace: Pace | None = None
+    #: Failures that are recorded in the store by their codes, as far as they were read.
+    causes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def audio(self) -> float:
+        """Seconds of audio that wait, as far as anything is known of their length."""
+        return sum(one.audio for one in self.pairs.values())
+
+    @property
+    def is_estimate(self) -> bool:
+        """Some of it was judged by the size of files."""
+        return any(one.told < one.audio for one in self.pairs.values())
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until all that waits is done at the present speed; None where nothing is known of it."""
+        if not self.audio:
+            return 0.0 if not self.pairs else None
+        return self.audio / self.pace.speed if self.pace is not None and self.pace.speed else None
+
+
+def look_ahead(
+    broker: Broker | None,
+    store: ObjectStore,
+    roots: Roots,
+    group: str,
+    counts: Mapping[str, int],
+    transcripts: str,
+    codec: Decoder,
+) -> Outlook:
+    """Look once.
+
+    Args:
+        counts: unfinished references by topic.
+        transcripts: the topic of announcements.
+
+    Raises:
+        Unreachable: broker or store do not answer.
+    """
+    pairs: dict[str, Waiting] = {}
+    for topic, count in counts.items() if broker is not None else ():
+        assert broker is not None  # noqa: S101 - states what the line above asks
+        for pair, one in waiting(broker, group, topic, count, roots, codec.decode_reference).items():
+            sum_ = pairs.setdefault(pair, Waiting())
+            sum_.files += one.files
+            sum_.audio += one.audio
+            sum_.told += one.told
+    speed = pace(broker, transcripts, codec.decode_announcement, time.time()) if broker is not None else None
+    return Outlook(dict(sorted(pairs.items())), speed, failure_causes(store, roots))
+
+
+def failure_causes(store: ObjectStore, roots: Roots) -> dict[str, int]:
+    """Recorded failures by code; the first few hundred, as each is an object of its own."""
+    found = islice(Failures(store, roots.records).each(), _FAILURES)
+    codes = (UNKNOWN if one.record is None else one.record.error.code for one in found)
+    return dict(Counter(codes).most_common())

@@ -1,0 +1,75 @@
+"""Removes uploads of large files that were broken off for good: their parts cost money and are in no listing.
+
+Only what lfk began is touched, told by the part that says what an upload is of (see :mod:`lfk.stores.s3_resume`), and
+only where nothing of it has arrived for long: what is under way somewhere, and what a restart is to take up, stays.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from lfk.core.location import Location
+from lfk.stores.s3_errors import code_of
+from lfk.stores.s3_resume import IDENTITY_PART
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import MultipartUploadTypeDef
+
+log = logging.getLogger(__name__)
+
+#: The part that says what an upload is of is a few hundred bytes; data under that number has megabytes.
+_MARK_BYTES = 16 << 10
+
+
+def sweep(client: S3Client, prefix: Location, before: datetime) -> int:
+    """Abort our uploads below ``prefix`` of which nothing has arrived since ``before``; returns how many.
+
+    Raises botocore's exceptions.
+    """
+    swept = 0
+    for upload in _unfinished(client, prefix):
+        if upload["Initiated"] < before and _is_abandoned(client, prefix.bucket, upload, before):
+            try:
+                client.abort_multipart_upload(Bucket=prefix.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+            except ClientError as error:
+                # Somebody else was faster.
+                if code_of(error) != "NoSuchUpload":
+                    raise
+            else:
+                log.info("%s: an upload that was broken off is removed", upload["Key"])
+                swept += 1
+    return swept
+
+
+def _unfinished(client: S3Client, prefix: Location) -> Iterator[MultipartUploadTypeDef]:
+    pages = client.get_paginator("list_multipart_uploads")
+    told = False
+    for page in pages.paginate(Bucket=prefix.bucket, Prefix=prefix.key):
+        for upload in page.get("Uploads", ()):
+            told = True
+            yield upload
+    # MinIO takes the prefix for a whole key; without one it tells of all.
+    for page in pages.paginate(Bucket=prefix.bucket) if prefix.key and not told else ():
+        yield from (upload for upload in page.get("Uploads", ()) if upload["Key"].startswith(prefix.key))
+
+
+def _is_abandoned(client: S3Client, bucket: str, upload: MultipartUploadTypeDef, before: datetime) -> bool:
+    ours = False
+    pages = client.get_paginator("list_parts")
+    try:
+        for page in pages.paginate(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]):
+            for part in page.get("Parts", ()):
+                if part["LastModified"] >= before:
+                    return False
+                ours = ours or (part["PartNumber"] == IDENTITY_PART and part["Size"] <= _MARK_BYTES)
+    except ClientError as error:
+        if code_of(error) != "NoSuchUpload":
+            raise
+        return False
+    return ours
