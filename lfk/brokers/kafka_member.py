@@ -10,8 +10,9 @@ told by ``SettlementLost`` to read again what was committed.
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -27,6 +28,9 @@ log = logging.getLogger(__name__)
 _REQUEST_SECONDS = 15.0
 #: One attempt at committing a transaction; under the broker's `transaction.timeout.ms` (10 s, see kafka.py).
 _COMMIT_SECONDS = 5.0
+#: A transaction in all. Its single requests have their own, shorter time-outs, but librdkafka (seen with 2.16) now and
+#: then never answers one to send offsets whose broker was killed, whatever time-out it was given.
+_TRANSACTION_SECONDS = 30.0
 #: How often a commit without an answer is asked for again before the producer is replaced.
 _COMMIT_ATTEMPTS = 3
 
@@ -116,14 +120,22 @@ class KafkaMember:
     ) -> None:
         producer = self._producer = self._producer or start_transactions(self._producer_config)
         undelivered: list[LfkError] = []
-        try:
+        sent = [(offsets, reader.group_metadata()) for reader, offsets in places.items()]
+
+        def transact() -> None:
             producer.begin_transaction()
             _produce(producer, outgoing, undelivered)
             # What the transaction fails with does not say which record was refused, and why.
             producer.flush(_REQUEST_SECONDS)
-            for reader, offsets in places.items():
-                producer.send_offsets_to_transaction(offsets, reader.group_metadata(), _REQUEST_SECONDS)
-            self._commit_transaction(producer)
+            for offsets, metadata in sent:
+                producer.send_offsets_to_transaction(offsets, metadata, _REQUEST_SECONDS)
+            _commit_transaction(producer)
+
+        try:
+            if not _ends_in(_TRANSACTION_SECONDS, transact):
+                # Nobody waits for it any more, nor ends it: that would hang as well. Its successor fences it off.
+                self._producer = None
+                raise SettlementLost(f"settling: no end in {_TRANSACTION_SECONDS:.0f} s")
         except KafkaException as exception:
             ours = undelivered[0] if undelivered else mapped(exception.args[0], "settling")
             aborted = self._abandon(producer, exception.args[0])
@@ -137,17 +149,6 @@ class KafkaMember:
         except BufferError as exception:
             self._drop_producer()
             raise SettlementLost("settling: the producer's queue is full") from exception
-
-    def _commit_transaction(self, producer: Producer) -> None:
-        for attempt in range(1, _COMMIT_ATTEMPTS + 1):
-            try:
-                producer.commit_transaction(_COMMIT_SECONDS)
-            except KafkaException as exception:
-                if not exception.args[0].retriable() or attempt == _COMMIT_ATTEMPTS:
-                    raise
-                log.warning("committing again, attempt %d: %s", attempt + 1, exception.args[0].str())
-            else:
-                return
 
     def _abandon(self, producer: Producer, error: KafkaError) -> bool:
         """Abort the transaction, or else the producer; whether it was the former, so that nothing of it counts."""
@@ -179,6 +180,38 @@ class KafkaMember:
         if self._producer is not None:
             self._producer.purge()
             self._producer = None
+
+
+def _commit_transaction(producer: Producer) -> None:
+    for attempt in range(1, _COMMIT_ATTEMPTS + 1):
+        try:
+            producer.commit_transaction(_COMMIT_SECONDS)
+        except KafkaException as exception:
+            if not exception.args[0].retriable() or attempt == _COMMIT_ATTEMPTS:
+                raise
+            log.warning("committing again, attempt %d: %s", attempt + 1, exception.args[0].str())
+        else:
+            return
+
+
+def _ends_in(seconds: float, do: Callable[[], None]) -> bool:
+    """Whether ``do`` comes to its end in that time; raises what it raises. Later it is left to itself."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            do()
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="lfk-transaction", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        return False
+    if raised:
+        raise raised[0]
+    return True
 
 
 def _produce(producer: Producer, records: Sequence[Record], errors: list[LfkError]) -> None:
