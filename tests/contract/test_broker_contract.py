@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -16,6 +17,8 @@ from lfk.core.errors import LfkError, MessageTooLarge, SettlementRefused, TopicM
 _PATIENCE = 60.0
 #: How long nothing must come before it counts as nothing.
 _QUIET = 1.0
+#: More than a topic takes that nobody configured; compressed, it is no smaller.
+_LARGE = os.urandom(2 << 20)
 
 
 @pytest.fixture(params=["memory", "embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
@@ -44,7 +47,6 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
 def topic(broker: Broker, topic_prefix: str) -> str:
     name = f"{topic_prefix}.audio"
     broker.ensure_topics([TopicPlan(name, 4, 1)])
-    wait_until(lambda: broker.partitions(name) == 4)
     return name
 
 
@@ -115,6 +117,14 @@ def nothing_comes(member: Member) -> bool:
 
 def values(records: Sequence[Delivered]) -> set[bytes | None]:
     return {record.value for record in records}
+
+
+def test_topics_can_be_used_as_soon_as_they_are_made(broker: Broker, topic_prefix: str) -> None:
+    names = [f"{topic_prefix}.made{number}" for number in range(6)]
+    broker.ensure_topics([TopicPlan(name, 4, 1) for name in names])
+    assert [broker.partitions(name) for name in names] == [4] * 6
+    publish(broker, [Record(name, None, b"x") for name in names])
+    assert [len(list(broker.snapshot(name))) for name in names] == [1] * 6
 
 
 def test_records_arrive_byte_for_byte(broker: Broker, topic: str) -> None:
@@ -272,7 +282,7 @@ def test_a_settlement_that_fails_commits_nothing(broker: Broker, topic: str, top
     publish(broker, numbered(topic, 1))
     member = broker.member(f"{topic_prefix}.group", [topic], Listener())
     (record,) = take(member, 1)
-    large = Record(topic, b"k", bytes(2 << 20))
+    large = Record(topic, b"k", _LARGE)
     with pytest.raises(MessageTooLarge):
         member.settle([Record(topic, b"k", b"small"), large], {record.partition: Progress(record.offset + 1)})
     assert member.committed([record.partition]) == {record.partition: None}
@@ -430,7 +440,7 @@ def test_a_record_that_is_too_large(broker: Broker, topic: str) -> None:
     publisher = broker.publisher()
     outcomes: list[Exception | None] = []
     try:
-        publisher.send(Record(topic, b"k", bytes(2 << 20)), outcomes.append)
+        publisher.send(Record(topic, b"k", _LARGE), outcomes.append)
         publisher.flush(_PATIENCE)
     except LfkError as error:
         outcomes.append(error)
