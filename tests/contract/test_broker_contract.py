@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -15,10 +15,10 @@ from lfk.core.errors import LfkError, MessageTooLarge, SettlementRefused, TopicM
 
 #: Far more than a group needs to form; only a broken broker takes that long.
 _PATIENCE = 60.0
+#: More than a broker takes by default, however well it is compressed.
+_LARGE = random.Random(1).randbytes(2 << 20)
 #: How long nothing must come before it counts as nothing.
 _QUIET = 1.0
-#: More than a topic takes that nobody configured; compressed, it is no smaller.
-_LARGE = os.urandom(2 << 20)
 
 
 @pytest.fixture(params=["memory", "embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
