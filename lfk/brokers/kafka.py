@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -21,6 +22,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._metadata import TopicMetadata
 from confluent_kafka.cimpl import RESOURCE_TOPIC, NewTopic
 
 from lfk.brokers import kafka_log
@@ -39,6 +41,8 @@ _T = TypeVar("_T")
 REQUEST_SECONDS = 10.0
 #: How long a follower waits for the next record before its caller may look at other things.
 _FOLLOW_SECONDS = 0.2
+#: Between looks whether topics that were made have leaders, which takes a fraction of a second.
+_LEADER_SECONDS = 0.05
 
 _COMMON: Mapping[str, Any] = {
     "client.id": f"lfk@{socket.gethostname()}",
@@ -165,7 +169,26 @@ class KafkaBroker:
                     raise mapped(exception.args[0], f"creating {name}") from exception
             else:
                 created.append(name)
+        self._await_leaders({plan.topic: plan.num_partitions for plan in missing})
         return created
+
+    def _await_leaders(self, counts: Mapping[str, int]) -> None:
+        """A topic that was made is known to brokers, and has leaders, only a moment later.
+
+        Raises:
+            BrokerUnreachable: nobody leads some of them in time.
+        """
+        deadline = time.monotonic() + REQUEST_SECONDS
+        while counts:
+            with kafka_border("listing topics"):
+                known = self._admin.list_topics(timeout=REQUEST_SECONDS).topics
+            counts = {name: count for name, count in counts.items() if not _is_led(known.get(name), count)}
+            if counts and time.monotonic() >= deadline:
+                raise BrokerUnreachable(
+                    f"{', '.join(counts)}: made, but not every partition has a leader after {REQUEST_SECONDS:.0f} s"
+                )
+            if counts:
+                time.sleep(_LEADER_SECONDS)
 
     def partitions(self, topic: str) -> int:
         with kafka_border(f"looking up {topic}"):
@@ -274,6 +297,13 @@ def _answer(future: Future[_T], doing: str) -> _T:
         return future.result(REQUEST_SECONDS)
     except FutureTimeout as exception:
         raise BrokerUnreachable(f"{doing}: no answer in {REQUEST_SECONDS:.0f} s") from exception
+
+
+def _is_led(topic: TopicMetadata | None, count: int) -> bool:
+    """Whether the topic can be used: all its partitions are known and have leaders."""
+    if topic is None or topic.error is not None or len(topic.partitions) < count:
+        return False
+    return all(partition.leader >= 0 for partition in topic.partitions.values())
 
 
 def _config(future: Future[Mapping[str, Any]]) -> Mapping[str, str]:

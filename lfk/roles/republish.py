@@ -153,7 +153,6 @@ class Republisher:
             # Those went out before the first part was written; behind it only what they ask for is of interest.
             wanted = (item for item in items if not names)
             run.send_all(islice(wanted, chosen.limit or None))
-            self.summary.reopened = self.summary.sent
         until, written = self._send_written(recorder.head, run) if names else (None, 0)
         items = choice.items(until, frozenset(asked))
         room = max(0, chosen.limit - written - run.offered) if chosen.limit else None
@@ -246,6 +245,8 @@ class _Run:
     def _sent(self, item: Outgoing) -> None:
         self._summary.sent += 1
         self._summary.size += item.size
+        # What open batches ask for is recorded by them.
+        self._summary.reopened += not item.own
         self._report(Republished(item.name, item.size, item.reference))
 
     def _refused(self, item: Outgoing, error: LfkError) -> None:

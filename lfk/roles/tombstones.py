@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from lfk.core.errors import ObjectMissing
+from lfk.core.errors import AccessDenied, BucketMissing, ObjectMissing
 from lfk.core.location import Location
 from lfk.core.tombstone import Tombstone, tombstone_name
 from lfk.stores.base import ObjectInfo, ObjectStore
@@ -81,9 +81,17 @@ class Tombstones:
     def _at(self, audio: Location) -> Location:
         return self._prefix.join(tombstone_name(audio))
 
+    def _list(self) -> frozenset[str]:
+        try:
+            return frozenset(info.location.name for info in self._store.list(self._prefix))
+        except (AccessDenied, BucketMissing) as error:
+            # Who may only write audio loses nothing: at worst some of it is uploaded once more.
+            log.info("tombstones cannot be looked for: %s", error)
+            return frozenset()
+
     def _known(self) -> frozenset[str]:
         with self._lock:
             if self._listed is None or self._clock() - self._listed >= _LISTED_SECONDS:
-                self._names = frozenset(info.location.name for info in self._store.list(self._prefix))
+                self._names = self._list()
                 self._listed = self._clock()
             return self._names

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -107,13 +107,11 @@ class Uploader:
         """
         if self._stopped():
             raise Stopped
-        there = None if task.absent else self._look(task.location)
-        buried = self._buried(task.location) if there is None else None
-        there = there or buried
+        there, buried = self._look(task)
         remote = self._as_source(there) if there is not None else None
         sha256 = self._hash(task) if needs_hash(task.stamp, task.known, remote) else None
         decision = decide(task.stamp, task.known, remote, sha256, source=self._source, request=task.request)
-        if buried is not None and decision.action in (Action.UPLOAD, Action.CONFLICT):
+        if buried and decision.action in (Action.UPLOAD, Action.CONFLICT):
             # Other content than what was deleted there: nothing is in its way.
             decision, there = Decision(Action.UPLOAD), None
         if decision.action is Action.CONFLICT and remote is not None:
@@ -122,25 +120,22 @@ class Uploader:
             return Result(decision, None if self._dry_run else self._upload(task, decision, moved, sha256))
         return Result(decision, self._remembered(task, there, sha256))
 
-    def _look(self, location: Location) -> ObjectInfo | None:
+    def _look(self, task: Task) -> tuple[ObjectInfo | None, bool]:
+        """The object, or what it was before it was deleted on request; the last value says whether it was."""
         try:
-            return self._store.stat(location)
-        except ObjectMissing:
-            return None
+            if not task.absent:
+                with suppress(ObjectMissing):
+                    return self._store.stat(task.location), False
+            found = self._tombstones.find(task.location) if self._tombstones is not None else None
         except BucketMissing:
             # A store folder that a real pass would make first.
-            if self._dry_run and location.scheme == "file":
-                return None
+            if self._dry_run and task.location.scheme == "file":
+                return None, False
             raise
-
-    def _buried(self, location: Location) -> ObjectInfo | None:
-        """What was there before it was deleted on request, once its transcript had been verified."""
-        found = self._tombstones.find(location) if self._tombstones is not None else None
         if found is None:
-            return None
-        return ObjectInfo(
-            location, found.size, found.etag, found.modified, found.version_id, metadata={SHA256: found.sha256}
-        )
+            return None, False
+        told = {SHA256: found.sha256}
+        return ObjectInfo(task.location, found.size, found.etag, found.modified, found.version_id, metadata=told), True
 
     def _as_source(self, info: ObjectInfo) -> Remote:
         """The object, as it compares with a file."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lfk.cli.main import VERBS
 from tests.acceptance.command import Lfk
 
 #: Of the engine's own installation: never in a lean role.
@@ -61,12 +62,9 @@ def loaded(folder: Path, *arguments: str, code: int = 0, timeout: float = 60, **
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("--version",), ("sync", "--help"), ("submit", "--help"), ("hub", "--help"), ("up", "--help"),
-     ("transcripts", "--help"), ("init", "--help"), ("doctor", "--help"), ("demo", "--help"), ("check", "--help"),
-     ("republish", "--help"), ("dlq", "--help"), ("listen", "--help"), ("chunks", "--help"),
-     ("cleanup", "--help"), ("report", "--help")],
+    [("--help",), ("--version",), *((verb, "--help") for verb in VERBS)],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_help_loads_nothing_slow(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     assert not loaded(tmp_path, *arguments) & (ENGINE | SLOW)
 

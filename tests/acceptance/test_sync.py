@@ -134,7 +134,7 @@ class TestOnePass:
         (("sync", "rec", "--watch", "--dry-run"), 2, "exclude each other"),
         (("sync", "rec", "--transfers", "many"), 2, "many"),
         (("sync", "store/audio"), 2, "the store's own audio folder"),
-        (("submit",), 2, "URI"),
+        (("submit",), 2, "nothing is named"),
         (("submit", "missing.wav"), 1, "[object_missing]"),
         (("submit", "/etc/passwd"), 1, "[forbidden_location]"),
         (("submit", "s3://elsewhere/x.wav"), 1, "[forbidden_location]"),

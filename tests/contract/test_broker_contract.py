@@ -47,7 +47,6 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
 def topic(broker: Broker, topic_prefix: str) -> str:
     name = f"{topic_prefix}.audio"
     broker.ensure_topics([TopicPlan(name, 4, 1)])
-    wait_until(lambda: broker.partitions(name) == 4)
     return name
 
 
@@ -118,6 +117,14 @@ def nothing_comes(member: Member) -> bool:
 
 def values(records: Sequence[Delivered]) -> set[bytes | None]:
     return {record.value for record in records}
+
+
+def test_topics_can_be_used_as_soon_as_they_are_made(broker: Broker, topic_prefix: str) -> None:
+    names = [f"{topic_prefix}.made{number}" for number in range(6)]
+    broker.ensure_topics([TopicPlan(name, 4, 1) for name in names])
+    assert [broker.partitions(name) for name in names] == [4] * 6
+    publish(broker, [Record(name, None, b"x") for name in names])
+    assert [len(list(broker.snapshot(name))) for name in names] == [1] * 6
 
 
 def test_records_arrive_byte_for_byte(broker: Broker, topic: str) -> None:

@@ -49,7 +49,8 @@ def store_on(server: S3Server, bucket: str) -> ObjectStore:
 
 
 def roots_in(bucket: str) -> Roots:
-    return replace(ROOTS, audio=parse_location(f"s3://{bucket}/lfk/audio/"))
+    place = parse_location(f"s3://{bucket}/lfk/")
+    return replace(ROOTS, audio=place.join("audio").as_prefix(), records=place.join(".lfk").as_prefix())
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lfk.core.batch import Entry
-from lfk.core.errors import Kind, ObjectMissing, StoreUnreachable
+from lfk.core.errors import AccessDenied, BucketMissing, Kind, ObjectMissing, StoreUnreachable
 from lfk.core.failure_record import FailureRecord
 from lfk.core.location import Location
 from lfk.core.messages import Announcement, AudioReference, Failure
@@ -161,6 +161,15 @@ def test_a_manifest_that_points_elsewhere_deletes_nothing(bench: Bench) -> None:
     (judged,) = cleanup(bench.store)
     assert judged.why == "its audio is outside the audio root"
     assert there(bench.store, outside)
+
+
+@pytest.mark.parametrize("error", [AccessDenied("not yours"), BucketMissing("no such bucket")])
+def test_who_may_not_list_tombstones_goes_on_without(error: Exception) -> None:
+    def refuse(method: str, _location: Location) -> None:
+        if method == "list":
+            raise error
+
+    assert Tombstones(MemoryStore(on_call=refuse), ROOTS.records).find(AUDIO) is None
 
 
 def test_tombstones_are_listed_once_in_a_while_and_read_with_care() -> None:
