@@ -57,10 +57,17 @@ class SourceFile:
         return self._before.st_size
 
     def claim(self) -> bool:
-        """Whether nobody else has claimed the file; the claim ends with this object, or with its process."""
+        """Whether nobody else holds the file now. Holds it alone, until :meth:`share` or the end of this object."""
+        return self._lock(fcntl.LOCK_EX)
+
+    def share(self) -> None:
+        """Hold the file together with others that are busy with it, so that nobody can claim it."""
+        self._lock(fcntl.LOCK_SH)
+
+    def _lock(self, kind: int) -> bool:
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # somebody else has, or the file system knows no such locks
+            fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
+        except OSError:  # somebody else holds it, or the file system knows no such locks
             return False
         return True
 

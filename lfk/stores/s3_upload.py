@@ -156,11 +156,10 @@ class Multipart:
         """
         location, identity = self._target.location, self._identity()
         with s3_border(location):
-            found = None
             # Whoever else holds the file is busy with the upload that would be found.
-            if self._source.claim():
-                client = self._wire.connection.client
-                found = find_unfinished(client, location, identity, self._plan, self._source)
+            found = self._find(identity) if self._source.claim() else None
+            # Whoever comes later must see that this process is busy with it.
+            self._source.share()
             if found is None:
                 self._begin(identity)
             else:
@@ -206,6 +205,10 @@ class Multipart:
         plan, target = self._plan, self._target
         told = [plan.sha256, plan.size, plan.part_size, target.content_type, sorted(target.metadata.items())]
         return json.dumps(told).encode("ascii")
+
+    def _find(self, identity: bytes) -> Unfinished | None:
+        client = self._wire.connection.client
+        return find_unfinished(client, self._target.location, identity, self._plan, self._source)
 
     def _begin(self, identity: bytes) -> None:
         client, location = self._wire.connection.client, self._target.location

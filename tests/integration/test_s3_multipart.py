@@ -360,3 +360,20 @@ def test_an_upload_that_somebody_sweeps_away_fails(s3_server: S3Server, at: Loca
     with pytest.raises(PreconditionFailed):
         store.upload(file, at, content_type=TEXT, progress=sweep)
     assert list(store.list(at)) == []
+
+
+def test_a_file_is_claimed_only_while_nobody_is_busy_with_it(tmp_path: Path) -> None:
+    """Whoever came second is busy with the file, too, when the first one has gone."""
+    path = tmp_path / "talk.wav"
+    path.write_bytes(b"speech")
+    with SourceFile(path) as second:
+        with SourceFile(path) as first:
+            assert first.claim()
+            assert not second.claim()
+            first.share()
+            assert not second.claim()
+            second.share()
+        with SourceFile(path) as third:
+            assert not third.claim()
+    with SourceFile(path) as fourth:
+        assert fourth.claim()
