@@ -61,7 +61,7 @@ def test_trouble_is_told_with_what_to_do(server: HealthServer) -> None:
     trouble = told["trouble"]
     assert (trouble["part"], trouble["code"], trouble["message"]) == ("store", "store_unreachable", "no answer")
     assert trouble["hint"]
-    assert 4 < trouble["seconds"] < 60
+    assert trouble["seconds"] >= 5
 
 
 def test_before_there_is_a_hub_it_is_starting(server: HealthServer) -> None:
