@@ -47,8 +47,8 @@ SIMPLE: tuple[Any, ...] = ("transcribe",)
 SEGMENTATION: tuple[Any, ...] = ("transcribe", "align")
 DIARISATION: tuple[Any, ...] = ("transcribe", "align", "diarise")
 
-#: A processor's own kernels round differently, and the smallest model takes "ill-disposed" for "old-sposed" on some: two
-#: words of 24.
+#: Every processor's kernels round differently, and on some the smallest model takes "ill-disposed" for "old-sposed":
+#: two words of 24.
 MOST_WRONG = 0.1
 
 
