@@ -31,6 +31,9 @@ _COMMIT_SECONDS = 5.0
 #: A transaction in all. Its single requests have their own, shorter time-outs, but librdkafka (seen with 2.16) now and
 #: then never answers one to send offsets whose broker was killed, whatever time-out it was given.
 _TRANSACTION_SECONDS = 30.0
+#: A commit of progress alone. The broker answers within milliseconds, except while the group is shared out anew: then
+#: it waits for all readers, those of this member among them, which this very thread has to poll.
+_PROGRESS_SECONDS = 3.0
 #: How often a commit without an answer is asked for again before the producer is replaced.
 _COMMIT_ATTEMPTS = 3
 
@@ -56,6 +59,8 @@ class KafkaMember:
         self._by_topic = {
             topic: reader for reader, (_config, topics) in zip(self._readers, readers, strict=True) for topic in topics
         }
+        #: A commit of progress that has not come to its end yet; nothing may be settled before it has.
+        self._late: threading.Thread | None = None
         #: Whose turn it is: each call of poll begins with another reader, so that none is left behind.
         self._turn = 0
 
@@ -79,6 +84,7 @@ class KafkaMember:
         return self._readers[0].committed(partitions)
 
     def settle(self, outgoing: Sequence[Record], progress: Mapping[Partition, Progress]) -> None:
+        self._heed_late_commit()
         places: dict[TopicReader, list[TopicPartition]] = {}
         for partition, mark in progress.items():
             place = TopicPartition(partition.topic, partition.number, mark.offset, mark.note)
@@ -112,8 +118,29 @@ class KafkaMember:
 
     def _commit(self, places: Mapping[TopicReader, list[TopicPartition]]) -> None:
         """By one reader after the other; where a later one is refused, the caller comes again with all of it."""
-        for reader, offsets in places.items():
-            reader.commit(offsets)
+
+        def commit() -> None:
+            for reader, offsets in places.items():
+                reader.commit(offsets)
+
+        self._late = _ends_in(_PROGRESS_SECONDS, commit)
+        if self._late is not None:
+            raise SettlementLost(f"committing progress: no answer in {_PROGRESS_SECONDS:.0f} s")
+
+    def _heed_late_commit(self) -> None:
+        """A late commit must not land on top of a newer one: until it has ended and been looked at, nothing is settled.
+
+        Raises:
+            SettlementRefused: it is still under way.
+            SettlementLost: it has ended, and nobody knows how.
+        """
+        late = self._late
+        if late is None:
+            return
+        if late.is_alive():
+            raise SettlementRefused("settling: an earlier commit is still under way")
+        self._late = None
+        raise SettlementLost("settling: an earlier commit has come to its end late")
 
     def _settle_atomically(
         self, outgoing: Sequence[Record], places: Mapping[TopicReader, list[TopicPartition]]
@@ -132,7 +159,7 @@ class KafkaMember:
             _commit_transaction(producer)
 
         try:
-            if not _ends_in(_TRANSACTION_SECONDS, transact):
+            if _ends_in(_TRANSACTION_SECONDS, transact) is not None:
                 # Nobody waits for it any more, nor ends it: that would hang as well. Its successor fences it off.
                 self._producer = None
                 raise SettlementLost(f"settling: no end in {_TRANSACTION_SECONDS:.0f} s")
@@ -194,8 +221,8 @@ def _commit_transaction(producer: Producer) -> None:
             return
 
 
-def _ends_in(seconds: float, do: Callable[[], None]) -> bool:
-    """Whether ``do`` comes to its end in that time; raises what it raises. Later it is left to itself."""
+def _ends_in(seconds: float, do: Callable[[], None]) -> threading.Thread | None:
+    """None if ``do`` ends in that time, and what it raises is raised; else the thread that is left to it."""
     raised: list[BaseException] = []
 
     def run() -> None:
@@ -204,14 +231,14 @@ def _ends_in(seconds: float, do: Callable[[], None]) -> bool:
         except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
             raised.append(error)
 
-    thread = threading.Thread(target=run, name="lfk-transaction", daemon=True)
+    thread = threading.Thread(target=run, name="lfk-settle", daemon=True)
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
-        return False
+        return thread
     if raised:
         raise raised[0]
-    return True
+    return None
 
 
 def _produce(producer: Producer, records: Sequence[Record], errors: list[LfkError]) -> None:
