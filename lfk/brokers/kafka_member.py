@@ -123,6 +123,9 @@ class KafkaMember:
             for reader, offsets in places.items():
                 reader.commit(offsets)
 
+        if any(reader.called_back for reader in self._readers):
+            commit()
+            return
         self._late = _ends_in(_PROGRESS_SECONDS, commit)
         if self._late is not None:
             raise SettlementLost(f"committing progress: no answer in {_PROGRESS_SECONDS:.0f} s")

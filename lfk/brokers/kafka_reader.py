@@ -56,6 +56,8 @@ class TopicReader:
         self._astray: set[Partition] = set()
         self._ask_at = 0.0
         self._closing = False
+        #: Within a callback of the consumer, where only the thread that is called can commit.
+        self.called_back = False
         with kafka_border("joining the group"):
             self._consumer = Consumer(dict(config))
         self.join()
@@ -206,7 +208,11 @@ class TopicReader:
         partitions = [Partition(tp.topic, tp.partition) for tp in gone]
         known = [partition for partition in partitions if partition in self._known]
         if known:
-            self._listener.revoked(known, lost=lost)
+            self.called_back = True
+            try:
+                self._listener.revoked(known, lost=lost)
+            finally:
+                self.called_back = False
         for held in (self._known, self._arriving, self._astray):
             held.difference_update(partitions)
         consumer.incremental_unassign(gone)
