@@ -16,13 +16,12 @@ from dataclasses import dataclass, field
 
 from lfk.brokers.base import Delivered, Member, Partition, Progress, Record
 from lfk.core.errors import MessageTooLarge, SettlementLost, SettlementRefused, Unreachable
-from lfk.core.ledger import NOTE_LIMIT, Ledger, NoteUnreadable
+from lfk.core.ledger import NOTE_LIMIT, Ledger
 from lfk.roles.chunks.audio import Audio, AudioKey, Joined
+from lfk.roles.group_progress import HOLD_SECONDS, committed_ledger
 
 log = logging.getLogger(__name__)
 
-#: As in the hub: a commit amid a rebalance would wait for the coordinator, and that one for this thread to poll.
-_HOLD_SECONDS = 15.0
 #: With more chunks open than this no note is written, as a ledger would not read one of so many.
 _NOTED = 50_000
 #: A value larger than this is a dead letter's, and goes where the broker refuses the record whole.
@@ -85,7 +84,7 @@ class Partitions:
         """Take over partitions as the group left them."""
         self._held_until = 0.0
         for partition, progress in committed.items():
-            self.owned[partition] = Owned(_load(partition, progress), self._clock())
+            self.owned[partition] = Owned(committed_ledger(partition, progress), self._clock())
 
     def drop(self, partitions: Sequence[Partition]) -> Sequence[Audio]:
         """Partitions have gone; returns the audios that were in hand, orphaned."""
@@ -164,7 +163,7 @@ class Partitions:
             member.settle([record for answer in answers for record in answer.records], progress)
         except SettlementRefused as error:
             log.info("not settled yet: %s", error)
-            self._held_until = self._clock() + _HOLD_SECONDS
+            self._held_until = self._clock() + HOLD_SECONDS
             return
         except (SettlementLost, Unreachable) as error:
             log.warning("not settled; reading again what is: %s", error)
@@ -192,7 +191,7 @@ class Partitions:
             return
         answers, self._answers = self._answers, []
         for answer in answers:
-            stands = _load(answer.partition, committed.get(answer.partition))
+            stands = committed_ledger(answer.partition, committed.get(answer.partition))
             if all(stands.settled(offset) for offset in answer.offsets):
                 for offset in answer.offsets:
                     self.owned[answer.partition].ledger.finish(offset)
@@ -226,13 +225,3 @@ def _mark(ledger: Ledger, finished: Sequence[int]) -> Progress | None:
         # Audios that were answered beyond the oldest one are then joined again after a restart: work, and no harm.
         return Progress(offset)
     return Progress(offset, note)
-
-
-def _load(partition: Partition, progress: Progress | None) -> Ledger:
-    if progress is None:
-        return Ledger()
-    try:
-        return Ledger.load(progress.offset, progress.note)
-    except NoteUnreadable as error:
-        log.error("%s/%d: the committed note is not readable: %s", partition.topic, partition.number, error)
-        return Ledger(progress.offset)

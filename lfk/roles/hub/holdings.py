@@ -14,14 +14,13 @@ from dataclasses import dataclass, field, replace
 
 from lfk.brokers.base import Delivered, Member, Partition, Progress, Record
 from lfk.core.errors import MessageTooLarge, SettlementLost, SettlementRefused, Unreachable
-from lfk.core.ledger import Ledger, NoteUnreadable
+from lfk.core.ledger import Ledger
 from lfk.core.messages import Announcement
+from lfk.roles.group_progress import HOLD_SECONDS, committed_ledger
 from lfk.roles.hub.job import Job
 
 log = logging.getLogger(__name__)
 
-#: Sharing out takes a few seconds and ends in a call of `load` or `drop`, which end the hold; this ends it otherwise.
-_HOLD_SECONDS = 15.0
 #: A part of a record (value, headers, key) that is larger than this is left out where the broker refuses the whole.
 _LARGE_PART = 256 * 1024
 #: What the names of the hub's own headers begin with.
@@ -65,7 +64,7 @@ class Holdings:
         """Take over partitions as the group left them."""
         self._held_until = 0.0
         for partition, progress in committed.items():
-            self._owned[partition] = _Owned(_load(partition, progress))
+            self._owned[partition] = _Owned(committed_ledger(partition, progress))
 
     def drop(self, partitions: Sequence[Partition]) -> set[int]:
         """Partitions have gone: their jobs are orphaned. Returns the ``id`` of each such job."""
@@ -188,7 +187,7 @@ class Holdings:
                 member.settle([record for answer in answers for record in answer.records], progress)
         except SettlementRefused as error:
             log.info("not settled yet: %s", error)
-            self._held_until = time.monotonic() + _HOLD_SECONDS
+            self._held_until = time.monotonic() + HOLD_SECONDS
             return False
         except (SettlementLost, Unreachable) as error:
             log.warning("not settled; reading again what is: %s", error)
@@ -212,7 +211,7 @@ class Holdings:
             return
         settled: set[int] = set()
         for partition, owned in self._owned.items():
-            ledger = _load(partition, committed.get(partition))
+            ledger = committed_ledger(partition, committed.get(partition))
             for offset, job in sorted(owned.jobs.items()):
                 if ledger.settled(offset):
                     settled.add(id(job))
@@ -270,14 +269,3 @@ def _without_key(record: Record) -> Record:
 
 def _omitted(part: str, size: int) -> dict[str, bytes]:
     return {f"{_OURS}{part}.omitted": str(size).encode("ascii")}
-
-
-def _load(partition: Partition, progress: Progress | None) -> Ledger:
-    if progress is None:
-        return Ledger()
-    try:
-        return Ledger.load(progress.offset, progress.note)
-    except NoteUnreadable as error:
-        # Work may repeat then (results may not): everything behind the offset is looked at again.
-        log.error("%s/%d: the committed note is not readable: %s", partition.topic, partition.number, error)
-        return Ledger(progress.offset)
