@@ -63,7 +63,7 @@ PACKAGE = --override requirements/overrides.txt --extra hub --extra tiny-en --ex
 
 lock: venv ## compile requirements/*.txt anew; UPGRADE=--upgrade takes newer versions
 	$(COMPILE) -o requirements/installer.txt requirements/installer.in
-	$(COMPILE) $(PACKAGE) --extra avro --group dev -o requirements/dev.txt pyproject.toml
+	$(COMPILE) $(PACKAGE) --extra avro --extra web --extra otel --group dev -o requirements/dev.txt pyproject.toml
 	$(COMPILE) $(PACKAGE) -c requirements/dev.txt -o requirements/demo.txt pyproject.toml
 
 services: venv ## fetch or build the servers that tests start, where no Docker engine serves them
