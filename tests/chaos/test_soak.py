@@ -19,8 +19,6 @@ JOBS = 400
 GROWTH_MIB = 20.0
 
 
-# A pipe to a server of the run may be collected here that another test has left open.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_hub_is_after_hundreds_of_jobs_what_it_was(
     tmp_path: Path, kafka: str, minio: S3Server, minio_bucket: str, topic_prefix: str
 ) -> None:
