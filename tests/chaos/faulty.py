@@ -27,8 +27,8 @@ class FaultyLfk(Lfk):
         lines = file.read_text(encoding="ascii").splitlines() if file.exists() else []
         return [(fault, pid) for fault, pid in map(str.split, lines)]
 
-    def _argv(self, arguments: tuple[str, ...]) -> list[str]:
-        python, _m, _lfk, *rest = super()._argv(arguments)
+    def argv(self, arguments: tuple[str, ...] = ()) -> list[str]:
+        python, _m, _lfk, *rest = super().argv(arguments)
         return [python, "-m", "tests.chaos.faulty_lfk", str(self.folder / "begun"), *rest]
 
 
