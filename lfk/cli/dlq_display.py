@@ -42,13 +42,17 @@ class Causes:
     def show(self, console: Console) -> None:
         """``3 failures: 2 object_missing, 1 malformed_message``."""
         count = sum(self._codes.values())
-        parts = [f"{many} {code}" for code, many in self._codes.most_common()]
+        parts = [f"{many} {code}" for code, many in self._by_count()]
         if self.unreadable:
             parts.append(f"{self.unreadable} not readable")
         every = count + self.unreadable
         text = f"{every} failure{'' if every == 1 else 's'}{': ' if parts else ''}{', '.join(parts)}"
-        fields = {"failures": count, "causes": dict(self._codes.most_common()), "unreadable": self.unreadable}
+        fields = {"failures": count, "causes": dict(self._by_count()), "unreadable": self.unreadable}
         console.result("summary", fields, printable(text, _LINE))
+
+    def _by_count(self) -> list[tuple[str, int]]:
+        """The most frequent cause first; the same failures are always told in the same order."""
+        return sorted(self._codes.items(), key=lambda cause: (-cause[1], cause[0]))
 
 
 def show_line(console: Console, record: FailureRecord) -> None:

@@ -2,7 +2,8 @@
 
 Light by design: help imports no verb, and a verb imports what it needs when it runs. A verb is a module of this
 package named in :data:`VERBS` that exposes ``SETTINGS`` (the fields of :class:`lfk.settings.Settings` that it shows
-as options), ``arguments(parser)`` and ``run(arguments, settings, console) -> ExitCode``.
+as options), ``arguments(parser)`` and ``run(arguments, settings, console) -> ExitCode``; where an option takes all that
+stands behind it, ``LAST_OPTION`` names it and the field that it fills.
 """
 
 from __future__ import annotations
@@ -100,8 +101,7 @@ def build_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
 
 def _run(verb: str, argv: list[str]) -> int:
     module = importlib.import_module(f"lfk.cli.{verb}")
-    # Intermixed: options may stand between the arguments of a verb (`lfk models pull --dry-run NAME`).
-    parsed = build_parser(verb, module).parse_intermixed_args(argv)
+    parsed = _parse(verb, module, argv)
     console = Console(as_json=bool(getattr(parsed, "json", False)), verbosity=-1 if parsed.quiet else parsed.verbose)
     try:
         settings = load(_flags(parsed), env_file=parsed.env_file)
@@ -115,6 +115,19 @@ def _run(verb: str, argv: list[str]) -> int:
         return int(error.exit_code)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
+
+
+def _parse(verb: str, module: ModuleType, argv: list[str]) -> argparse.Namespace:
+    # Intermixed: options may stand between the arguments of a verb (`lfk models pull --dry-run NAME`).
+    parser = build_parser(verb, module)
+    option, name = getattr(module, "LAST_OPTION", ("", ""))
+    if option not in argv:
+        return parser.parse_intermixed_args(argv)
+    # What stands behind it is a command of the user's, whatever it looks like: `--` and `-x` are none of ours.
+    at = argv.index(option)
+    parsed = parser.parse_intermixed_args(argv[:at])
+    setattr(parsed, name, argv[at + 1 :])
+    return parsed
 
 
 def _flags(parsed: argparse.Namespace) -> dict[str, Any]:

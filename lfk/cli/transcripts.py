@@ -40,6 +40,8 @@ SETTINGS = (
     "dry_run",
 )
 
+LAST_OPTION = ("--exec", "command")
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The command; the rest are settings."""

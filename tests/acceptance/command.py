@@ -50,7 +50,7 @@ class Lfk:
     def __call__(self, *arguments: str, timeout: float = _TIMEOUT) -> Done:
         """Run to the end."""
         done = subprocess.run(
-            self._argv(arguments),
+            self.argv(arguments),
             cwd=self.folder,
             env=dict(self.environ),
             capture_output=True,
@@ -63,7 +63,7 @@ class Lfk:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start in the background; the caller sees to its end."""
         return subprocess.Popen(
-            self._argv(arguments),
+            self.argv(arguments),
             cwd=self.folder,
             env=dict(self.environ),
             stdout=subprocess.PIPE,
@@ -90,5 +90,5 @@ class Lfk:
                 if process.stdout is not None:
                     process.stdout.close()
 
-    def _argv(self, arguments: tuple[str, ...]) -> list[str]:
+    def argv(self, arguments: tuple[str, ...] = ()) -> list[str]:
         return [sys.executable, "-m", "lfk", *arguments]

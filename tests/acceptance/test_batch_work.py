@@ -256,7 +256,7 @@ def test_a_list_is_read_from_a_pipe_as_it_comes(tmp_path: Path) -> None:
         record(tmp_path / "store/audio/simple/tiny" / f"{number:02}.wav", number)
     names = [f"simple/tiny/{number:02}.wav" for number in range(20)]
     with subprocess.Popen(
-        lfk._argv(("submit", "-", "--json", "-v")),
+        lfk.argv(("submit", "-", "--json", "-v")),
         cwd=tmp_path,
         env=dict(lfk.environ),
         stdin=subprocess.PIPE,

@@ -48,7 +48,7 @@ class Service:
         self.out = lfk.folder / "listen.out"
         with self.out.open("wb") as out:
             self.process = subprocess.Popen(
-                lfk._argv(("listen", "--json", *arguments)),
+                lfk.argv(("listen", "--json", *arguments)),
                 cwd=lfk.folder,
                 env=dict(lfk.environ),
                 stdout=out,

@@ -257,7 +257,8 @@ _TELL = "import sys; open(sys.argv[1], 'a').write('|'.join(sys.argv[2:]) + chr(1
 
 def test_a_command_runs_once_for_each_transcript(local: Lfk) -> None:
     told = local.folder / "told"
-    command = ("--exec", sys.executable, "-c", _TELL, str(told), "{status}", "{audio}", "{txt}")
+    # A `--` among the arguments is the program's.
+    command = ("--exec", sys.executable, "-c", _TELL, str(told), "{status}", "{audio}", "{txt}", "--")
     planned = expect_ok(local("transcripts", "--dry-run", *command))
     assert "2 done" in planned.out
     assert not told.exists()

@@ -10,12 +10,17 @@ from collections.abc import Iterable
 
 #: Tried in this order; what they stand for on a page and in an output is made equal.
 _VARYING = (
+    # Which stages there were depends on the engine.
+    (re.compile(r"\(queued [^)]*\)"), "(TIMES)"),
     (re.compile(r"\b(s3|file)://\S*?/(?=(audio|transcripts|\.lfk)/)"), "STORE/"),
     (re.compile(r"\b(s3|file)://[^\s/]*(/lfk)?/(?=\s|$)"), "STORE/"),
-    (re.compile(r"\bhttps?://[^\s/\"]+"), "HTTP"),
+    (re.compile(r"\bhttps?://[^\s/\"]+(/[^\s/]+/lfk(?=/))?"), "HTTP"),
+    (re.compile(r"\S+(?= answers: |, store )"), "HOST"),
+    (re.compile(r"\bcluster \S+"), "cluster ID"),
     (re.compile(r"\b\d{8}-\d{6}-[0-9a-f]{8}\b"), "BATCH"),
     (re.compile(r"\b[0-9a-f]{8,64}\b"), "ID"),
     (re.compile(r"\bt?[0-9a-f]{12}\.(?=hub|audio|bulk|chunks|transcripts|retry|dlq)"), "lfk."),
+    (re.compile(r"\blfk\.audio\.(?=bulk|retry|dlq)"), "lfk."),
     (re.compile(r"~?\d[\d:.,]*(?= ?)"), "N"),
     (re.compile(r"\b(bytes|kB|MB|GB|KiB|MiB|GiB)\b"), "BYTES"),
     (re.compile(r"\s+"), " "),

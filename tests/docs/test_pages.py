@@ -119,7 +119,9 @@ def test_every_make_target_is_one(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_says_what_it_is(page: str) -> None:
     """A block with commands says so, so that editors colour it and the tests below find it."""
-    wrong = [block.at for block in blocks(page) if block.language not in ("console", "sh") and _has_command(block.lines)]
+    wrong = [
+        block.at for block in blocks(page) if block.language not in ("console", "sh") and _has_command(block.lines)
+    ]
     assert wrong == []
 
 
