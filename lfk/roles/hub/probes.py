@@ -9,13 +9,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lfk.core.addressing import Roots
-from lfk.core.errors import LfkError, ModelMissing, Suspect
+from lfk.core.errors import LfkError, ModelMissing, StoreUnreachable, Suspect
 from lfk.core.manifest import Rendering
 from lfk.core.options import parse_options
 from lfk.engine.base import EngineKind, ModelIdentity, Task
 from lfk.engine.pool import EnginePool
 from lfk.roles.hub.scratch import Scratch
 from lfk.stores.base import ObjectStore
+
+#: As much as the longer files of a transcript have: a connection may let little things pass and break off at these.
+_PROBE_BYTES = 64 << 10
 
 
 class Probes:
@@ -55,14 +58,18 @@ class Probes:
         }
 
     def store_works(self) -> None:
-        """This hub can list its audio and write its records.
+        """This hub can list its audio, and write and read records as large as transcripts are.
 
         Raises:
             LfkError: what the store answers instead.
         """
         self._store.check(self._roots.audio)
         probe = self._roots.records.join(f"probes/{socket.gethostname()}")
-        self._store.put(probe, b"ok", content_type="text/plain")
+        content = b"ok".ljust(_PROBE_BYTES)
+        self._store.put(probe, content, content_type="text/plain")
+        if self._store.read(probe, limit=_PROBE_BYTES)[0] != content:
+            # Another hub of this machine writes the same bytes, so these are nobody's.
+            raise StoreUnreachable(f"{probe}: what is read there is not what was written")
 
     def model_is_there(self) -> None:
         """The weights of the default model, or of what serves in its place, are at hand.
