@@ -436,7 +436,18 @@ class Settings:
         parse=_count,
     )
     health: str = _setting(
-        "LFK_HEALTH", "", "host:port that answers /healthz and /readyz; empty means none", "hub", flag="--health"
+        "LFK_HEALTH",
+        "",
+        "host:port that answers /healthz, /readyz and /metrics; empty means none",
+        "hub",
+        flag="--health",
+    )
+    backlog_interval: float = _setting(
+        "LFK_BACKLOG_INTERVAL",
+        15.0,
+        "seconds between measurements of what waits, where metrics are served; 0 means never",
+        "hub",
+        parse=_seconds,
     )
     trim_interval: float = _setting(
         "LFK_TRIM_INTERVAL",
@@ -694,6 +705,9 @@ class Settings:
     json: bool = _setting("LFK_JSON", False, "one JSON object a line", "output", parse=_flag, flag="--json")
     dry_run: bool = _setting(
         "LFK_DRY_RUN", False, "say what would be done, change nothing", "output", parse=_flag, flag="--dry-run"
+    )
+    status_serve: bool = _setting(
+        "LFK_STATUS_SERVE", False, "serve what waits as metrics until stopped", "output", parse=_flag, flag="--serve"
     )
     log_level: str = _setting(
         "LFK_LOG_LEVEL",

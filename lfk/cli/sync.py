@@ -36,6 +36,7 @@ SETTINGS = (
     "after",
     "done_marker",
     "marker_name",
+    "health",
     "dry_run",
 )
 
@@ -57,9 +58,9 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
         raise UsageError("--watch and --dry-run exclude each other", hint="leave one of them out")
     job = wiring.sync_job(settings, arguments.src)
     with stop_on_signal() as stop:
-        store = wiring.open_store(settings)
         if settings.watch:
-            return _watch(settings, job, store, console, stop)
+            return _watch(settings, job, console, stop)
+        store = wiring.open_store(settings)
         return _pass(settings, job, store, console, stop)
 
 
@@ -84,11 +85,13 @@ def _pass(settings: Settings, job: SyncJob, store: ObjectStore, console: Console
     return ExitCode.SOME_FAILED if summary.failed or lacks else ExitCode.OK
 
 
-def _watch(settings: Settings, job: SyncJob, store: ObjectStore, console: Console, stop: threading.Event) -> ExitCode:
+def _watch(settings: Settings, job: SyncJob, console: Console, stop: threading.Event) -> ExitCode:
     from lfk import wiring
     from lfk.cli.sync_display import SyncDisplay
 
     display = SyncDisplay(console, None, dry_run=False)
-    console.say(f"watching {job.source}; audio goes to {job.roots.audio}")
-    display.finish(wiring.open_watcher(settings, job, store, display, stop).run())
+    with wiring.open_page(settings) as page:
+        store = wiring.open_store(settings)
+        console.say(f"watching {job.source}; audio goes to {job.roots.audio}")
+        display.finish(wiring.open_watcher(settings, job, store, display, stop, page).run())
     return ExitCode.OK

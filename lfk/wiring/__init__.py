@@ -29,6 +29,7 @@ from lfk.wiring.syncing import (
     sync_job,
     watching,
 )
+from lfk.wiring.telemetry import open_page, serve_backlog
 
 __all__ = [
     "announce_broker",
@@ -50,6 +51,7 @@ __all__ = [
     "open_failures",
     "open_hub",
     "open_listener",
+    "open_page",
     "open_reader",
     "open_republish",
     "open_retrier",
@@ -68,6 +70,7 @@ __all__ = [
     "request",
     "roots",
     "running_broker",
+    "serve_backlog",
     "shown_settings",
     "store_root",
     "sync_job",

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lfk.brokers.base import Broker
+from lfk.brokers.base import Broker, Partition
 from lfk.core.approaches import KNOWN_MODELS
 from lfk.core.errors import UsageError
 from lfk.core.location import Location
@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from lfk.engine.base import EngineKind
     from lfk.engine.limits import EngineLimits
     from lfk.engine.pool import EnginePool
+    from lfk.roles.backlog_watch import BacklogWatch
     from lfk.roles.hub.health import Health
     from lfk.roles.hub.hub import Hub
     from lfk.roles.hub.job import Job
+    from lfk.telemetry.page import Page
 
 log = logging.getLogger(__name__)
 
@@ -114,8 +116,11 @@ def open_hub(
     broker: Broker,
     stop: threading.Event,
     report: Callable[[Announcement], None],
+    page: Page,
 ) -> Iterator[Hub]:
     """A hub that is ready to :meth:`~lfk.roles.hub.hub.Hub.run`; its engines and scratch go with the block.
+
+    ``page`` tells how it is, and what it has done.
 
     Raises:
         UsageError: a setting cannot be used on this machine.
@@ -125,12 +130,12 @@ def open_hub(
     from lfk.roles.failures import Failures
     from lfk.roles.heartbeat import Heartbeat
     from lfk.roles.hub.answers import Topics, failure_record
-    from lfk.roles.hub.health import HealthServer
     from lfk.roles.hub.hub import Hub
     from lfk.roles.hub.job import JobRunner, Limits
     from lfk.roles.hub.lease import Lease
     from lfk.roles.hub.plan import HubPlan
     from lfk.roles.hub.probes import Probes
+    from lfk.roles.hub.readings import of_answer, of_hub
     from lfk.roles.hub.scratch import Scratch
     from lfk.roles.hub.threads import JobThreads
     from lfk.roles.hub.trimmer import Trimmer
@@ -142,9 +147,6 @@ def open_hub(
     messages = codec(settings)
     failures = Failures(store, where.records)
     with ExitStack() as stack:
-        server = HealthServer(settings.health) if settings.health else None
-        if server is not None:
-            stack.callback(server.close)
         scratch = Scratch(Path(settings.scratch) if settings.scratch else None, settings.scratch_bytes)
         stack.callback(scratch.close)
         # Apart from scratch: where that is full, engines start all the same.
@@ -184,7 +186,7 @@ def open_hub(
         threads = JobThreads(runner, slots + 1, probes=probes.by_suspect(), record_failure=record_failure)
         plan = HubPlan(
             group=settings.group,
-            lanes={"fresh": settings.topic_audio, "retry": settings.topic_retry, "bulk": settings.topic_bulk},
+            lanes=lanes(settings),
             weights={"fresh": 8, "retry": 4, "bulk": 1},
             topics=Topics(settings.topic_transcripts, settings.topic_retry, settings.topic_dlq),
             retry=RetryPolicy(settings.attempts, settings.backoff, settings.backoff_factor),
@@ -204,7 +206,7 @@ def open_hub(
             stop=stop,
             stop_engines=pool.close,
             describe=runner.describe,
-            report=report,
+            report=page.told(report, of_answer),
             references_missed=_reconciling(settings, store, stack, stop),
         )
         heartbeat = Heartbeat(store, where.records, lambda: _at_work(hub, workers))
@@ -212,9 +214,34 @@ def open_hub(
         if settings.trim_interval:
             trimmer = Trimmer(broker, settings.group, tuple(plan.lanes.values()), settings.trim_interval)
             stack.callback(trimmer.close)
-        if server is not None:
-            server.show(lambda: _health(hub, pool))
+        page.show("hub", lambda: _health(hub, pool), lambda: of_hub(hub, pool, plan.lanes))
+        if page.on and settings.backlog_interval:
+            first = Partition(settings.topic_audio, 0)
+            watch = watch_backlog(settings, broker, lambda: first in hub.in_hand)
+            page.count("backlog", watch.readings)
+            stack.callback(watch.close)
         yield hub
+
+
+def watch_backlog(settings: Settings, broker: Broker, leads: Callable[[], bool]) -> BacklogWatch:
+    """Measures what waits for all hubs, wherever ``leads`` says that it is for this process to do."""
+    from lfk.roles.backlog import Load, load
+    from lfk.roles.backlog_watch import BacklogWatch
+
+    where, messages, topics = roots(settings), codec(settings), lanes(settings)
+
+    def look() -> Mapping[str, Load]:
+        return {
+            lane: load(broker, settings.group, topic, where, messages.decode_reference)
+            for lane, topic in topics.items()
+        }
+
+    return BacklogWatch(look, leads, settings.backlog_interval)
+
+
+def lanes(settings: Settings) -> Mapping[str, str]:
+    """Topics of references by lane, in order of preference."""
+    return {"fresh": settings.topic_audio, "retry": settings.topic_retry, "bulk": settings.topic_bulk}
 
 
 def _health(hub: Hub, pool: EnginePool) -> Health:

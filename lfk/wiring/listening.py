@@ -21,20 +21,27 @@ if TYPE_CHECKING:
     from lfk.roles.listen_job import ListenJob
     from lfk.stores.notifications.base import Source
     from lfk.stores.s3_connection import Connection
+    from lfk.telemetry.page import Page
 
 
 def open_listener(
-    settings: Settings, store: ObjectStore, report: Callable[[ListenEvent], None], stop: threading.Event
+    settings: Settings, store: ObjectStore, report: Callable[[ListenEvent], None], stop: threading.Event, page: Page
 ) -> Listener:
     """A listener; it opens connections when it runs, and anew after every outage.
+
+    ``page`` tells how it is, and what it has done.
 
     Raises:
         UsageError: the settings name nothing that could be listened to.
     """
     from lfk.roles.listen import Listener
+    from lfk.roles.listen_readings import of_event, of_summary
 
     job = _job(settings)
-    return Listener(job, _source(settings, job), store, lambda: _sender(settings, store), report, stop)
+    counted = page.told(report, of_event)
+    listener = Listener(job, _source(settings, job), store, lambda: _sender(settings, store), counted, stop)
+    page.show("listen", lambda: listener.pulse.health(stop), lambda: of_summary(listener.summary))
+    return listener
 
 
 def _job(settings: Settings) -> ListenJob:

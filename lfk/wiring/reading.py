@@ -24,7 +24,9 @@ from lfk.wiring.places import roots
 if TYPE_CHECKING:
     from lfk.brokers.base import Broker
     from lfk.roles.commands import Commands
+    from lfk.roles.health import Pulse
     from lfk.roles.transcripts import Audience, Reader
+    from lfk.telemetry.page import Page
 
 log = logging.getLogger(__name__)
 
@@ -116,19 +118,27 @@ def _commands(settings: Settings, stop: threading.Event, stack: ExitStack) -> Co
     )
 
 
-def read_announcements(settings: Settings, store: ObjectStore, reader: Reader, stop: threading.Event) -> None:
+def read_announcements(
+    settings: Settings, store: ObjectStore, reader: Reader, stop: threading.Event, page: Page
+) -> None:
     """Give the reader what the settings point at; returns at its end, or when stopped.
+
+    ``page`` tells how a reader is that follows.
 
     Raises:
         BrokerUnreachable: there is nothing to follow.
     """
     from lfk.roles.commands import Interrupted
+    from lfk.roles.health import Pulse
+    from lfk.roles.transcripts_readings import of_count
 
+    pulse = Pulse()
+    page.show("transcripts", lambda: pulse.health(stop), lambda: of_count(reader.count))
     with suppress(Interrupted):
-        _read(settings, store, reader, stop)
+        _read(settings, store, reader, stop, pulse)
 
 
-def _read(settings: Settings, store: ObjectStore, reader: Reader, stop: threading.Event) -> None:
+def _read(settings: Settings, store: ObjectStore, reader: Reader, stop: threading.Event, pulse: Pulse) -> None:
     from lfk.roles.transcripts import parse_start
 
     since = parse_start(settings.start_from, int(time.time() * 1000))
@@ -146,9 +156,9 @@ def _read(settings: Settings, store: ObjectStore, reader: Reader, stop: threadin
             # An embedded broker knows nothing of what was before it; the store does.
             _read_store(settings, store, reader, stop, since)
     elif settings.bootstrap:
-        _follow(settings, broker, reader, stop.is_set, since)
+        _follow(settings, broker, reader, stop.is_set, since, pulse)
     else:
-        _follow_embedded(settings, store, broker, reader, stop, since)
+        _follow_embedded(settings, store, broker, reader, stop, since, pulse)
 
 
 def _read_store(
@@ -165,9 +175,18 @@ def _read_store(
             reader.announcement(announcement)
 
 
-def _follow(settings: Settings, broker: Broker, reader: Reader, over: Callable[[], bool], since: int | None) -> None:
+def _follow(
+    settings: Settings,
+    broker: Broker,
+    reader: Reader,
+    stopped: Callable[[], bool],
+    since: int | None,
+    pulse: Pulse,
+) -> None:
     from lfk.roles.place_keeper import PlaceKeeper
 
+    over = pulse.through(stopped)
+    pulse.serves()
     topic = settings.topic_transcripts
     if _keeps_place(settings):
         starts = {} if since is None else broker.positions(topic, since)
@@ -183,6 +202,7 @@ def _follow_embedded(
     reader: Reader,
     stop: threading.Event,
     since: int | None,
+    pulse: Pulse,
 ) -> None:
     """Follow one embedded broker after the other: each takes what it held, and the group's place, along with it.
 
@@ -192,10 +212,12 @@ def _follow_embedded(
         if broker is not None:
             if _keeps_place(settings):
                 _read_store(settings, store, reader, stop, since)
-            _follow(settings, broker, reader, _Gone(settings, store, broker.address, stop), since)
+            _follow(settings, broker, reader, _Gone(settings, store, broker.address, stop), since, pulse)
             broker.close()
+            pulse.waits(BrokerUnreachable("the embedded broker has gone", hint="start `lfk up` or `lfk hub`"))
         elif stop.wait(_EMBEDDED_SECONDS):
             return
+        pulse.beat()
         broker = find_broker(settings, store)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lfk.roles.sync_events import Event
     from lfk.roles.sync_job import Afterwards, SyncJob
     from lfk.roles.watch import Watcher
+    from lfk.telemetry.page import Page
 
 
 def request(settings: Settings) -> Request:
@@ -144,25 +145,42 @@ def open_sync(
 
 
 def open_watcher(
-    settings: Settings, job: SyncJob, store: ObjectStore, report: Callable[[Event], None], stop: threading.Event
+    settings: Settings,
+    job: SyncJob,
+    store: ObjectStore,
+    report: Callable[[Event], None],
+    stop: threading.Event,
+    page: Page,
 ) -> Watcher:
-    """A watcher of the folder; it opens connections when it runs, and anew after every outage."""
+    """A watcher of the folder; it opens connections when it runs, and anew after every outage.
+
+    ``page`` tells how it is, and what it has done.
+    """
+    from lfk.roles.sync_readings import of_event, of_watcher
     from lfk.roles.watch import Pace, Watcher
 
     pace = Pace(settings.rescan, settings.poll, settings.watch_by)
-    return Watcher(job, lambda note: open_sync(settings, job, store, note, stop), report, stop, pace=pace)
+    counted = page.told(report, of_event)
+    watcher = Watcher(job, lambda note: open_sync(settings, job, store, note, stop), counted, stop, pace=pace)
+    page.show("sync", lambda: watcher.pulse.health(stop), lambda: of_watcher(watcher))
+    return watcher
 
 
 @contextmanager
 def watching(
-    settings: Settings, job: SyncJob, store: ObjectStore, report: Callable[[Event], None], stop: threading.Event
+    settings: Settings,
+    job: SyncJob,
+    store: ObjectStore,
+    report: Callable[[Event], None],
+    stop: threading.Event,
+    page: Page,
 ) -> Iterator[None]:
     """Watch on a thread of its own while the block runs; ends with it. Sets ``stop`` if watching is impossible.
 
     Raises:
         LfkError: what made it impossible, at the block's end.
     """
-    watcher = open_watcher(settings, job, store, report, stop)
+    watcher = open_watcher(settings, job, store, report, stop, page)
     failure: list[BaseException] = []
 
     def watch() -> None:

@@ -93,6 +93,7 @@ class Hub:
         self._holdings = Holdings(plan.topics.dlq, self._concluded)
         self._running: dict[int, tuple[Hashable, Job]] = {}
         self._seen_running: tuple[Job, ...] = ()
+        self._seen_in_hand: Mapping[Partition, int] = {}
         self._begins: list[Begin] = []
         self._self_check = SelfCheck(threads.probe, plan.breaker)
         #: Out of the group because of trouble.
@@ -115,6 +116,11 @@ class Hub:
     def running(self) -> tuple[Job, ...]:
         """Jobs in the hands of threads, as of the last change."""
         return self._seen_running
+
+    @property
+    def in_hand(self) -> Mapping[Partition, int]:
+        """The partitions that are this hub's, each with its references that are taken in and not settled."""
+        return self._seen_in_hand
 
     @property
     def trouble(self) -> Trouble | None:
@@ -178,6 +184,7 @@ class Hub:
             self._queue(job)
         self._start_jobs()
         self._flow.steer(self._holdings.partitions, self._enough())
+        self._seen_in_hand = self._holdings.by_partition()
         if self._holdings.in_hand:
             self._active_at = time.monotonic()
 
