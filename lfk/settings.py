@@ -6,6 +6,7 @@ them up here: a setting is one entry, and the flags, ``.env.example`` and the re
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -725,9 +726,24 @@ class Settings:
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
 
+#: Of librdkafka's settings those that hold secrets (`sasl.password`, `ssl.key.pem`, `sasl.oauthbearer.config`, …).
+_KAFKA_SECRETS = re.compile(r"password|secret|pem$|token|jaas|oauthbearer\.config")
+
+
+def is_kafka_secret(name: str) -> bool:
+    """Whether a setting of librdkafka, by its own name, holds a secret."""
+    return _KAFKA_SECRETS.search(name) is not None
+
+
 def specs() -> Mapping[str, Spec]:
     """Every declared setting by field name, in order."""
     return {f.name: f.metadata["spec"] for f in fields(Settings) if "spec" in f.metadata}
+
+
+def secrets(settings: Settings) -> tuple[str, ...]:
+    """The values in force that nobody may see."""
+    own = [str(getattr(settings, name)) for name, spec in specs().items() if spec.secret]
+    return tuple(value for value in (*own, *(v for n, v in settings.kafka.items() if is_kafka_secret(n))) if value)
 
 
 def parse_value(spec: Spec, text: str) -> Any:

@@ -37,6 +37,7 @@ from lfk.core.errors import (
     Unreachable,
 )
 from lfk.core.messages import AudioReference
+from lfk.roles.at_work import at_work
 from lfk.roles.chunks.answers import Answers
 from lfk.roles.chunks.audio import Audio, GatewaySummary, Joined, Stopped, key_of
 from lfk.roles.chunks.keeper import Keeper
@@ -273,7 +274,8 @@ class Gateway:
         reference, failure = None, None
         try:
             assert audio.job.address is not None, "it was addressed with its first chunk"  # noqa: S101
-            reference = self._keeper.keep(audio, audio.job.address)
+            with at_work(audio.job):
+                reference = self._keeper.keep(audio, audio.job.address)
         except BaseException as error:  # noqa: BLE001 - it is judged by the owner
             failure = error
         self._stored.put(_Stored(partition, audio, reference, failure))

@@ -434,6 +434,7 @@ class Hub:
             self.summary.done += 1
             self.summary.reused += announcement.reused
             self.summary.audio_seconds += announcement.duration or 0.0
+            log.info("answered: %s", "reused" if announcement.reused else "done", extra=_about(answer.job))
         else:
             self.summary.failed += 1
         self._report(announcement)

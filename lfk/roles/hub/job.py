@@ -287,14 +287,14 @@ class JobRunner:
 
             def progress(stage: str, part: float) -> None:
                 job.stage, job.part = stage, part
-                log.debug("%s %.0f%%", stage, part * 100, extra={"job_id": job.job_id})
+                log.debug("%s %.0f%%", stage, part * 100)
 
             def recognised(transcript: Transcript) -> None:
                 try:
                     self._results.save_recognition(heard, transcript)
                 except LfkError as error:
                     # It only saves work should something fail later; the work that is under way goes on.
-                    log.warning("the recognition is not kept: %s", error, extra={"job_id": job.job_id})
+                    log.warning("the recognition is not kept: %s", error)
 
             outcome = engine.run(task, progress, recognised)
         job.transcribed = True
