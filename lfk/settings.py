@@ -707,6 +707,26 @@ class Settings:
     dry_run: bool = _setting(
         "LFK_DRY_RUN", False, "say what would be done, change nothing", "output", parse=_flag, flag="--dry-run"
     )
+    otlp_endpoint: str = _setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        "OpenTelemetry collector that gets traces over HTTP, such as http://collector:4318; needs lfk[otel]",
+        "output",
+    )
+    otlp_traces_endpoint: str = _setting(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", "the same with its path, …/v1/traces; wins", "output"
+    )
+    otlp_headers: Mapping[str, str] = _setting(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        {},
+        "headers for the collector, such as authorization=…; separated by commas",
+        "output",
+        parse=_pairs,
+        secret=True,
+    )
+    service_name: str = _setting(
+        "OTEL_SERVICE_NAME", "", "what traces call this process; empty means lfk-hub, lfk-sync, …", "output"
+    )
     status_serve: bool = _setting(
         "LFK_STATUS_SERVE", False, "serve what waits as metrics until stopped", "output", parse=_flag, flag="--serve"
     )
@@ -742,7 +762,8 @@ def specs() -> Mapping[str, Spec]:
 
 def secrets(settings: Settings) -> tuple[str, ...]:
     """The values in force that nobody may see."""
-    own = [str(getattr(settings, name)) for name, spec in specs().items() if spec.secret]
+    values = [getattr(settings, name) for name, spec in specs().items() if spec.secret]
+    own = [text for value in values for text in (value.values() if isinstance(value, Mapping) else (value,))]
     return tuple(value for value in (*own, *(v for n, v in settings.kafka.items() if is_kafka_secret(n))) if value)
 
 

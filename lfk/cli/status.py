@@ -60,6 +60,10 @@ def _serve(settings: Settings, store: ObjectStore) -> ExitCode:
     from lfk import wiring
     from lfk.cli.signals import stop_on_signal
 
-    with stop_on_signal() as stop, wiring.open_page(settings) as page, wiring.serve_backlog(settings, store, page):
+    with (
+        stop_on_signal() as stop,
+        wiring.open_telemetry(settings, "status") as telemetry,
+        wiring.serve_backlog(settings, store, telemetry.page),
+    ):
         stop.wait()
     return ExitCode.OK

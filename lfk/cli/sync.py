@@ -69,9 +69,12 @@ def _pass(settings: Settings, job: SyncJob, store: ObjectStore, console: Console
     from lfk.cli.options import REFERENCES_WAIT
     from lfk.cli.sync_display import SyncDisplay
 
-    with console.progress("syncing") as bar:
+    with (
+        wiring.open_telemetry(settings, "sync", serves=False) as telemetry,
+        console.progress("syncing") as bar,
+    ):
         display = SyncDisplay(console, bar, dry_run=job.dry_run)
-        with wiring.open_sync(settings, job, store, display, stop) as sync:
+        with wiring.open_sync(settings, job, store, display, stop, telemetry.tracer) as sync:
             summary = sync.run()
     display.finish(summary)
     if summary.outage is not None:
@@ -90,8 +93,8 @@ def _watch(settings: Settings, job: SyncJob, console: Console, stop: threading.E
     from lfk.cli.sync_display import SyncDisplay
 
     display = SyncDisplay(console, None, dry_run=False)
-    with wiring.open_page(settings) as page:
+    with wiring.open_telemetry(settings, "sync") as telemetry:
         store = wiring.open_store(settings)
         console.say(f"watching {job.source}; audio goes to {job.roots.audio}")
-        display.finish(wiring.open_watcher(settings, job, store, display, stop, page).run())
+        display.finish(wiring.open_watcher(settings, job, store, display, stop, telemetry).run())
     return ExitCode.OK

@@ -44,13 +44,15 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     from lfk.cli.sync_display import SyncDisplay
 
     job = wiring.sync_job(settings, arguments.src)
-    with stop_on_signal() as stop, wiring.open_page(settings) as page:
+    with stop_on_signal() as stop, wiring.open_telemetry(settings, "up") as telemetry:
         store = wiring.open_store(settings)
         display = SyncDisplay(console, None, dry_run=False)
         with (
             wiring.running_broker(settings, store) as broker,
-            wiring.open_hub(settings, store, broker, stop, lambda answer: show_answer(console, answer), page) as hub,
-            wiring.watching(settings, job, store, display, stop, page),
+            wiring.open_hub(
+                settings, store, broker, stop, lambda answer: show_answer(console, answer), telemetry
+            ) as hub,
+            wiring.watching(settings, job, store, display, stop, telemetry),
         ):
             console.say(f"watching {job.source}; transcripts go to {wiring.roots(settings).transcripts}")
             summary = hub.run()

@@ -29,9 +29,10 @@ from lfk.wiring.syncing import (
     sync_job,
     watching,
 )
-from lfk.wiring.telemetry import open_page, serve_backlog
+from lfk.wiring.telemetry import Telemetry, open_telemetry, serve_backlog
 
 __all__ = [
+    "Telemetry",
     "announce_broker",
     "broker_record",
     "chosen",
@@ -51,13 +52,13 @@ __all__ = [
     "open_failures",
     "open_hub",
     "open_listener",
-    "open_page",
     "open_reader",
     "open_republish",
     "open_retrier",
     "open_store",
     "open_submit",
     "open_sync",
+    "open_telemetry",
     "open_watcher",
     "place",
     "prints_texts",

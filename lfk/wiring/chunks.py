@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lfk.roles.chunks.audio import Joined
     from lfk.roles.chunks.gateway import Gateway
     from lfk.roles.chunks.sending import ChunkSender, Sent
-    from lfk.telemetry.page import Page
+    from lfk.wiring.telemetry import Telemetry
 
 #: What a record has besides the value that MAX_MESSAGE_SIZE is about.
 _RECORD_OVERHEAD = 64 * 1024
@@ -68,11 +68,15 @@ def open_chunk_sender(
 
 @contextmanager
 def open_gateway(
-    settings: Settings, store: ObjectStore, stop: threading.Event, report: Callable[[Joined], None], page: Page
+    settings: Settings,
+    store: ObjectStore,
+    stop: threading.Event,
+    report: Callable[[Joined], None],
+    telemetry: Telemetry,
 ) -> Iterator[Gateway]:
     """A gateway that is ready to run; its scratch goes with the block.
 
-    ``page`` tells how it is, and what it has done.
+    ``telemetry`` tells how it is, and what it has done.
 
     Raises:
         BrokerUnreachable, TopicMissing, BucketMissing: it could not work.
@@ -118,9 +122,9 @@ def open_gateway(
             plan=plan,
             stop=stop,
             abandon=abandon,
-            report=page.told(report, of_audio),
+            report=telemetry.page.told(report, of_audio),
         )
-        page.show("chunks", lambda: gateway.pulse.health(stop), lambda: of_gateway(gateway, spool))
+        telemetry.page.show("chunks", lambda: gateway.pulse.health(stop), lambda: of_gateway(gateway, spool))
         yield gateway
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lfk.roles.hub.health import Health
     from lfk.roles.hub.hub import Hub
     from lfk.roles.hub.job import Job
-    from lfk.telemetry.page import Page
+    from lfk.wiring.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -116,11 +116,11 @@ def open_hub(
     broker: Broker,
     stop: threading.Event,
     report: Callable[[Announcement], None],
-    page: Page,
+    telemetry: Telemetry,
 ) -> Iterator[Hub]:
     """A hub that is ready to :meth:`~lfk.roles.hub.hub.Hub.run`; its engines and scratch go with the block.
 
-    ``page`` tells how it is, and what it has done.
+    ``telemetry`` tells how it is, and what it has done.
 
     Raises:
         UsageError: a setting cannot be used on this machine.
@@ -206,19 +206,20 @@ def open_hub(
             stop=stop,
             stop_engines=pool.close,
             describe=runner.describe,
-            report=page.told(report, of_answer),
+            report=telemetry.page.told(report, of_answer),
             references_missed=_reconciling(settings, store, stack, stop),
+            tracer=telemetry.tracer,
         )
         heartbeat = Heartbeat(store, where.records, lambda: _at_work(hub, workers))
         stack.callback(heartbeat.close)
         if settings.trim_interval:
             trimmer = Trimmer(broker, settings.group, tuple(plan.lanes.values()), settings.trim_interval)
             stack.callback(trimmer.close)
-        page.show("hub", lambda: _health(hub, pool), lambda: of_hub(hub, pool, plan.lanes))
-        if page.on and settings.backlog_interval:
+        telemetry.page.show("hub", lambda: _health(hub, pool), lambda: of_hub(hub, pool, plan.lanes))
+        if telemetry.page.on and settings.backlog_interval:
             first = Partition(settings.topic_audio, 0)
             watch = watch_backlog(settings, broker, lambda: first in hub.in_hand)
-            page.count("backlog", watch.readings)
+            telemetry.page.count("backlog", watch.readings)
             stack.callback(watch.close)
         yield hub
 

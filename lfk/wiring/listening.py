@@ -19,17 +19,22 @@ if TYPE_CHECKING:
     from lfk.roles.listen import Listener
     from lfk.roles.listen_events import ListenEvent
     from lfk.roles.listen_job import ListenJob
+    from lfk.roles.tracing import Tracer
     from lfk.stores.notifications.base import Source
     from lfk.stores.s3_connection import Connection
-    from lfk.telemetry.page import Page
+    from lfk.wiring.telemetry import Telemetry
 
 
 def open_listener(
-    settings: Settings, store: ObjectStore, report: Callable[[ListenEvent], None], stop: threading.Event, page: Page
+    settings: Settings,
+    store: ObjectStore,
+    report: Callable[[ListenEvent], None],
+    stop: threading.Event,
+    telemetry: Telemetry,
 ) -> Listener:
     """A listener; it opens connections when it runs, and anew after every outage.
 
-    ``page`` tells how it is, and what it has done.
+    ``telemetry`` tells how it is, and what it has done.
 
     Raises:
         UsageError: the settings name nothing that could be listened to.
@@ -38,9 +43,11 @@ def open_listener(
     from lfk.roles.listen_readings import of_event, of_summary
 
     job = _job(settings)
-    counted = page.told(report, of_event)
-    listener = Listener(job, _source(settings, job), store, lambda: _sender(settings, store), counted, stop)
-    page.show("listen", lambda: listener.pulse.health(stop), lambda: of_summary(listener.summary))
+    counted = telemetry.page.told(report, of_event)
+    listener = Listener(
+        job, _source(settings, job), store, lambda: _sender(settings, store, telemetry.tracer), counted, stop
+    )
+    telemetry.page.show("listen", lambda: listener.pulse.health(stop), lambda: of_summary(listener.summary))
     return listener
 
 
@@ -88,9 +95,9 @@ def _connection(settings: Settings) -> Connection:
 
 
 @contextmanager
-def _sender(settings: Settings, store: ObjectStore) -> Iterator[ReferenceSender]:
+def _sender(settings: Settings, store: ObjectStore, tracer: Tracer | None) -> Iterator[ReferenceSender]:
     confirm_topic(settings, settings.topic_audio)
-    sender = reference_sender(settings, store, "listen")
+    sender = reference_sender(settings, store, "listen", tracer=tracer)
     try:
         yield sender
     finally:

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from lfk.brokers.base import Broker
     from lfk.roles.commands import Commands
     from lfk.roles.health import Pulse
+    from lfk.roles.tracing import Tracer
     from lfk.roles.transcripts import Audience, Reader
-    from lfk.telemetry.page import Page
+    from lfk.wiring.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +51,16 @@ def prints_texts(settings: Settings) -> bool:
 
 
 @contextmanager
-def open_reader(settings: Settings, store: ObjectStore, audience: Audience, stop: threading.Event) -> Iterator[Reader]:
+def open_reader(
+    settings: Settings,
+    store: ObjectStore,
+    audience: Audience,
+    stop: threading.Event,
+    tracer: Tracer | None = None,
+) -> Iterator[Reader]:
     """A reader as the settings want it; what it had on its way goes with the block.
+
+    What a reader takes that follows is traced; one pass reads all anew each time.
 
     Raises:
         UsageError: a format, condition or placeholder that there is not, links for no time, or a folder that cannot
@@ -92,7 +101,16 @@ def open_reader(settings: Settings, store: ObjectStore, audience: Audience, stop
             commands=commands,
             keeps=_fills_folder(settings),
         )
-        yield Reader(store, codec(settings), where, wish, audience, stop, patient=settings.follow)
+        yield Reader(
+            store,
+            codec(settings),
+            where,
+            wish,
+            audience,
+            stop,
+            patient=settings.follow,
+            tracer=tracer if settings.follow else None,
+        )
 
 
 def _commands(settings: Settings, stop: threading.Event, stack: ExitStack) -> Commands | None:
@@ -119,11 +137,11 @@ def _commands(settings: Settings, stop: threading.Event, stack: ExitStack) -> Co
 
 
 def read_announcements(
-    settings: Settings, store: ObjectStore, reader: Reader, stop: threading.Event, page: Page
+    settings: Settings, store: ObjectStore, reader: Reader, stop: threading.Event, telemetry: Telemetry
 ) -> None:
     """Give the reader what the settings point at; returns at its end, or when stopped.
 
-    ``page`` tells how a reader is that follows.
+    ``telemetry`` tells how a reader is that follows.
 
     Raises:
         BrokerUnreachable: there is nothing to follow.
@@ -133,7 +151,7 @@ def read_announcements(
     from lfk.roles.transcripts_readings import of_count
 
     pulse = Pulse()
-    page.show("transcripts", lambda: pulse.health(stop), lambda: of_count(reader.count))
+    telemetry.page.show("transcripts", lambda: pulse.health(stop), lambda: of_count(reader.count))
     with suppress(Interrupted):
         _read(settings, store, reader, stop, pulse)
 

@@ -1,10 +1,14 @@
-"""What a process tells of itself: settings into its page of health and metrics."""
+"""What a process tells of itself: settings into its page of health and metrics, and into its traces."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from lfk import __version__
 from lfk.core.errors import BrokerUnreachable, UsageError
@@ -14,27 +18,58 @@ from lfk.telemetry.page import Page
 from lfk.wiring.broker import find_broker
 from lfk.wiring.hubs import watch_backlog
 
+if TYPE_CHECKING:
+    from lfk.roles.tracing import Tracer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """Of one process; each part does nothing where nobody asked for it."""
+
+    page: Page
+    tracer: Tracer | None
+
 
 @contextmanager
-def open_page(settings: Settings, *, serves: bool = True) -> Iterator[Page]:
-    """The page of this process, served where LFK_HEALTH says so for as long as the block lasts, if the process
-    ``serves`` at all.
+def open_telemetry(settings: Settings, verb: str, *, serves: bool = True) -> Iterator[Telemetry]:
+    """What the command ``verb`` tells while the block lasts: a page where LFK_HEALTH says so, if it is a command that
+    ``serves`` at all, and traces where OTEL_EXPORTER_OTLP_ENDPOINT says so.
 
     Raises:
         UsageError: nobody can listen there.
     """
-    if not (settings.health and serves):
-        yield Page(__version__)
-        return
+    with ExitStack() as stack:
+        page = _served(settings, stack) if settings.health and serves else Page(__version__)
+        yield Telemetry(page, _tracer(settings, verb, stack))
+
+
+def _served(settings: Settings, stack: ExitStack) -> Page:
     from lfk.telemetry.meter import Meter
     from lfk.telemetry.server import PageServer
 
     page = Page(__version__, Meter())
-    server = PageServer(settings.health, page)
+    stack.callback(PageServer(settings.health, page).close)
+    return page
+
+
+def _tracer(settings: Settings, verb: str, stack: ExitStack) -> Tracer | None:
+    endpoint = settings.otlp_traces_endpoint
+    if not endpoint and settings.otlp_endpoint:
+        endpoint = f"{settings.otlp_endpoint.rstrip('/')}/v1/traces"
+    if not endpoint:
+        return None
     try:
-        yield page
-    finally:
-        server.close()
+        from lfk.telemetry.traces import OtlpTracer
+    except ImportError:
+        # The variable is often set for every program of a machine.
+        log.warning("OTEL_EXPORTER_OTLP_ENDPOINT is set, but there are no traces: install lfk[otel], or unset it")
+        return None
+    headers = {name: unquote(value) for name, value in settings.otlp_headers.items()}
+    tracer = OtlpTracer(endpoint, headers, settings.service_name or f"lfk-{verb}", __version__)
+    stack.callback(tracer.close)
+    return tracer
 
 
 @contextmanager

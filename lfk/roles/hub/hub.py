@@ -40,7 +40,9 @@ from lfk.roles.hub.job import Job
 from lfk.roles.hub.plan import HubPlan, Summary
 from lfk.roles.hub.self_check import SelfCheck, Trouble
 from lfk.roles.hub.threads import Begin, Ended, JobThreads, Probed, Recorded
+from lfk.roles.hub.trace import trace_job
 from lfk.roles.hub.waiting import Waiting
+from lfk.roles.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +77,7 @@ class Hub:
         describe: Callable[[Job], None],
         report: Callable[[Announcement], None],
         references_missed: Callable[[], None],
+        tracer: Tracer | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """``describe`` notes what a job's record asks for, ``report`` gets every announcement that is settled.
@@ -88,6 +91,7 @@ class Hub:
         self._stop_engines = stop_engines
         self._report = report
         self._references_missed = references_missed
+        self._tracer = tracer
         self._clock = clock
         self._waiting = Waiting(plan, describe)
         self._holdings = Holdings(plan.topics.dlq, self._concluded)
@@ -350,6 +354,7 @@ class Hub:
                 self._worked = True
                 self._self_check.worked()
             self._let_go(job)
+            self._trace(job, None)
             record = announcement_record(ended.announcement, job, self._codec, self._plan.topics)
             self._holdings.answer(Answer(job, [record], ended.announcement))
         elif error is None or (self._stop.is_set() and (error.suspect or error.kind is Kind.TRANSIENT)):
@@ -398,6 +403,7 @@ class Hub:
         log.warning("%s at %s, again in %.0f s: %s", error.code, job.stage, wait, error, extra=_about(job))
         self._let_go(job)
         self.summary.retried += 1
+        self._trace(job, error)
         again = retry_record(job, error, attempts, self._clock() + wait, self._plan.topics)
         self._holdings.answer(Answer(job, [again], None))
 
@@ -413,11 +419,17 @@ class Hub:
         self._let_go(job)
         failure = report.announcement.error
         attempts = failure.attempts if failure else 0
+        self._trace(job, report.error)
         records = [
             announcement_record(report.announcement, job, self._codec, self._plan.topics),
             dead_letter(job, report.error, attempts, self._plan.topics),
         ]
         self._holdings.answer(Answer(job, records, report.announcement))
+
+    def _trace(self, job: Job, error: LfkError | None) -> None:
+        """An attempt is over."""
+        if self._tracer is not None:
+            job.trace = trace_job(self._tracer, job, error)
 
     def _let_go(self, job: Job) -> None:
         """The job's thread is free again."""
