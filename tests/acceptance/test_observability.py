@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,6 @@ class Seenings:
     ready: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     spans: list[Seen] = field(default_factory=list)
-    traceless: Scrape | None = None
 
     def all(self) -> dict[str, list[tuple[dict[str, str], float]]]:
         """Samples of every page."""
@@ -268,7 +268,7 @@ def test_one_file_is_one_trace_from_sender_to_reader(seen: Seenings) -> None:
         names = [span.name for span in stages]
         assert names in (["fetch", "queue", "transcribe", "write"], ["fetch", "write"], [])
         assert all(worked.start <= span.start <= span.end <= worked.end for span in stages)
-        assert all(a.end <= b.start for a, b in zip(stages, stages[1:], strict=False))
+        assert all(a.end <= b.start for a, b in pairwise(stages))
         assert not any(span.failed for span in spans)
         assert worked.attributes["lfk.event_id"] == read.attributes["lfk.event_id"]
         assert worked.attributes["lfk.approach"] == "simple.tiny"
