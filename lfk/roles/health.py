@@ -75,10 +75,12 @@ class Pulse:
 
     def serves(self) -> None:
         """It has all that it needs from now on."""
+        self.beat()
         self._serving, self._outage = True, None
 
     def waits(self, error: LfkError) -> None:
         """It has not, because of this."""
+        self.beat()
         self._serving, self._outage = False, error
 
     def health(self, stop: threading.Event) -> ServiceHealth:

@@ -136,6 +136,11 @@ def topic_plans(settings: Settings) -> Sequence[TopicPlan]:
     )
 
 
+def lanes(settings: Settings) -> Mapping[str, str]:
+    """Topics of references by lane, in order of preference."""
+    return {"fresh": settings.topic_audio, "retry": settings.topic_retry, "bulk": settings.topic_bulk}
+
+
 @contextmanager
 def running_broker(settings: Settings, store: ObjectStore) -> Iterator[Broker]:
     """The broker for a hub: Kafka, an embedded one that runs already, or else one that this process hosts.

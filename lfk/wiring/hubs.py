@@ -20,9 +20,10 @@ from lfk.core.retry import RetryPolicy
 from lfk.environment import inherited
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
-from lfk.wiring.broker import codec, reference_sender
+from lfk.wiring.broker import codec, lanes, reference_sender
 from lfk.wiring.models import hashes_file, models_folder, open_library
 from lfk.wiring.places import open_folder, place, roots
+from lfk.wiring.telemetry import Telemetry, watch_backlog
 
 if TYPE_CHECKING:
     from lfk.core.errors import LfkError
@@ -30,11 +31,9 @@ if TYPE_CHECKING:
     from lfk.engine.base import EngineKind
     from lfk.engine.limits import EngineLimits
     from lfk.engine.pool import EnginePool
-    from lfk.roles.backlog_watch import BacklogWatch
     from lfk.roles.hub.health import Health
     from lfk.roles.hub.hub import Hub
     from lfk.roles.hub.job import Job
-    from lfk.wiring.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -222,27 +221,6 @@ def open_hub(
             telemetry.page.count("backlog", watch.readings)
             stack.callback(watch.close)
         yield hub
-
-
-def watch_backlog(settings: Settings, broker: Broker, leads: Callable[[], bool]) -> BacklogWatch:
-    """Measures what waits for all hubs, wherever ``leads`` says that it is for this process to do."""
-    from lfk.roles.backlog import Load, load
-    from lfk.roles.backlog_watch import BacklogWatch
-
-    where, messages, topics = roots(settings), codec(settings), lanes(settings)
-
-    def look() -> Mapping[str, Load]:
-        return {
-            lane: load(broker, settings.group, topic, where, messages.decode_reference)
-            for lane, topic in topics.items()
-        }
-
-    return BacklogWatch(look, leads, settings.backlog_interval)
-
-
-def lanes(settings: Settings) -> Mapping[str, str]:
-    """Topics of references by lane, in order of preference."""
-    return {"fresh": settings.topic_audio, "retry": settings.topic_retry, "bulk": settings.topic_bulk}
 
 
 def _health(hub: Hub, pool: EnginePool) -> Health:

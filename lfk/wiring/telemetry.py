@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,10 +15,13 @@ from lfk.core.errors import BrokerUnreachable, UsageError
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
 from lfk.telemetry.page import Page
-from lfk.wiring.broker import find_broker
-from lfk.wiring.hubs import watch_backlog
+from lfk.wiring.broker import codec, find_broker, lanes
+from lfk.wiring.places import roots
 
 if TYPE_CHECKING:
+    from lfk.brokers.base import Broker
+    from lfk.roles.backlog import Load
+    from lfk.roles.backlog_watch import BacklogWatch
     from lfk.roles.tracing import Tracer
 
 log = logging.getLogger(__name__)
@@ -70,6 +73,22 @@ def _tracer(settings: Settings, verb: str, stack: ExitStack) -> Tracer | None:
     tracer = OtlpTracer(endpoint, headers, settings.service_name or f"lfk-{verb}", __version__)
     stack.callback(tracer.close)
     return tracer
+
+
+def watch_backlog(settings: Settings, broker: Broker, leads: Callable[[], bool]) -> BacklogWatch:
+    """Measures what waits for all hubs, wherever ``leads`` says that it is for this process to do."""
+    from lfk.roles.backlog import load
+    from lfk.roles.backlog_watch import BacklogWatch
+
+    where, messages, topics = roots(settings), codec(settings), lanes(settings)
+
+    def look() -> Mapping[str, Load]:
+        return {
+            lane: load(broker, settings.group, topic, where, messages.decode_reference)
+            for lane, topic in topics.items()
+        }
+
+    return BacklogWatch(look, leads, settings.backlog_interval)
 
 
 @contextmanager
