@@ -28,6 +28,7 @@ from lfk.core.manifest import Manifest, read_manifest
 from lfk.core.messages import Announcement
 from lfk.core.received import TranscriptFile, select, transcript_files
 from lfk.core.wanted import Wanted
+from lfk.roles.at_work import at_work
 from lfk.roles.collector import FILE_LIMIT, OUTAGES, Collector
 from lfk.roles.commands import Commands
 from lfk.roles.moment import parse_moment
@@ -192,9 +193,10 @@ class Reader:
             self._problem(announcement.path_to_audio or announcement.event_id, error)
             return
         self._audience.announced(announcement)
-        paths = self._open(files) if announcement.status == "done" else {}
-        if self._wish.commands is not None:
-            self._run(self._wish.commands, announcement, files, paths)
+        with at_work(announcement):
+            paths = self._open(files) if announcement.status == "done" else {}
+            if self._wish.commands is not None:
+                self._run(self._wish.commands, announcement, files, paths)
         self.count.done += announcement.status == "done"
         self.count.failed += announcement.status == "failed"
         self._seen[identity] = None
