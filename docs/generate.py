@@ -18,6 +18,7 @@ from types import ModuleType
 
 from lfk.cli.main import VERBS, build_parser
 from lfk.core.errors import ExitCode, LfkError
+from lfk.core.metrics import BY_ROLE, EVERYWHERE
 from lfk.core.options import OPTIONS
 from lfk.environment import KAFKA_PREFIX
 from lfk.settings import Settings, Spec, specs, value_text
@@ -43,6 +44,16 @@ GROUPS = {
     "output": "Everywhere",
 }
 
+#: What exports each group of metrics.
+PARTS = {
+    "hub": "`lfk hub` and `lfk up`",
+    "backlog": "what waits: one hub of a group, and `lfk status --serve`",
+    "sync": "`lfk sync --watch` and `lfk up`",
+    "listen": "`lfk listen`",
+    "chunks": "`lfk chunks gateway`",
+    "transcripts": "`lfk transcripts --follow`",
+}
+
 _HEADER = "<!-- Written by docs/generate.py from the code; change it there. -->\n"
 
 
@@ -54,6 +65,7 @@ def documents() -> Mapping[str, str]:
         "docs/reference/commands.md": commands_page(),
         "docs/reference/errors.md": errors_page(),
         "docs/reference/options.md": options_page(),
+        "docs/reference/metrics.md": metrics_page(),
     }
 
 
@@ -128,6 +140,31 @@ def errors_page() -> str:
     for error in _below(LfkError):
         about = inspect.cleandoc(error.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
         lines.append(_row(f"`{error.code}`", error.kind.value, str(int(ExitCode(error.exit_code))), about, error.hint))
+    return "\n".join(lines) + "\n"
+
+
+def metrics_page() -> str:
+    """Every metric that is exported."""
+    lines = [
+        _HEADER,
+        "# Metrics",
+        "",
+        "What `/metrics` at LFK_HEALTH serves, by role; [observability](../observability.md) says what for. Times are",
+        "seconds, sizes bytes. Each page has Prometheus' own `process_*` metrics besides (memory, processor time, open",
+        "files, start). Labels hold names from lists alone (`other` for what is on none), never keys or file names.",
+    ]
+    parts = {"every role": EVERYWHERE, **{PARTS[role]: metrics for role, metrics in BY_ROLE.items()}}
+    for title, metrics in parts.items():
+        lines += [
+            "",
+            f"## {title[0].upper()}{title[1:]}",
+            "",
+            "| metric | kind | labels | what it is |",
+            "|---|---|---|---|",
+        ]
+        for metric in metrics:
+            labels = ", ".join(f"`{label}`" for label in metric.labels)
+            lines.append(_row(f"`{metric.name}`", metric.kind, labels, metric.help))
     return "\n".join(lines) + "\n"
 
 

@@ -6,6 +6,7 @@ them up here: a setting is one entry, and the flags, ``.env.example`` and the re
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -436,7 +437,18 @@ class Settings:
         parse=_count,
     )
     health: str = _setting(
-        "LFK_HEALTH", "", "host:port that answers /healthz and /readyz; empty means none", "hub", flag="--health"
+        "LFK_HEALTH",
+        "",
+        "host:port that answers /healthz, /readyz and /metrics; empty means none",
+        "hub",
+        flag="--health",
+    )
+    backlog_interval: float = _setting(
+        "LFK_BACKLOG_INTERVAL",
+        15.0,
+        "seconds between measurements of what waits, where metrics are served; 0 means never",
+        "hub",
+        parse=_seconds,
     )
     trim_interval: float = _setting(
         "LFK_TRIM_INTERVAL",
@@ -695,6 +707,29 @@ class Settings:
     dry_run: bool = _setting(
         "LFK_DRY_RUN", False, "say what would be done, change nothing", "output", parse=_flag, flag="--dry-run"
     )
+    otlp_endpoint: str = _setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        "OpenTelemetry collector that gets traces over HTTP, such as http://collector:4318; needs lfk[otel]",
+        "output",
+    )
+    otlp_traces_endpoint: str = _setting(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", "the same with its path, …/v1/traces; wins", "output"
+    )
+    otlp_headers: Mapping[str, str] = _setting(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        {},
+        "headers for the collector, such as authorization=…; separated by commas",
+        "output",
+        parse=_pairs,
+        secret=True,
+    )
+    service_name: str = _setting(
+        "OTEL_SERVICE_NAME", "", "what traces call this process; empty means lfk-hub, lfk-sync, …", "output"
+    )
+    status_serve: bool = _setting(
+        "LFK_STATUS_SERVE", False, "serve what waits as metrics until stopped", "output", parse=_flag, flag="--serve"
+    )
     log_level: str = _setting(
         "LFK_LOG_LEVEL",
         "",
@@ -711,9 +746,25 @@ class Settings:
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
 
+#: Of librdkafka's settings those that hold secrets (`sasl.password`, `ssl.key.pem`, `sasl.oauthbearer.config`, …).
+_KAFKA_SECRETS = re.compile(r"password|secret|pem$|token|jaas|oauthbearer\.config")
+
+
+def is_kafka_secret(name: str) -> bool:
+    """Whether a setting of librdkafka, by its own name, holds a secret."""
+    return _KAFKA_SECRETS.search(name) is not None
+
+
 def specs() -> Mapping[str, Spec]:
     """Every declared setting by field name, in order."""
     return {f.name: f.metadata["spec"] for f in fields(Settings) if "spec" in f.metadata}
+
+
+def secrets(settings: Settings) -> tuple[str, ...]:
+    """The values in force that nobody may see."""
+    values = [getattr(settings, name) for name, spec in specs().items() if spec.secret]
+    own = [text for value in values for text in (value.values() if isinstance(value, Mapping) else (value,))]
+    return tuple(value for value in (*own, *(v for n, v in settings.kafka.items() if is_kafka_secret(n))) if value)
 
 
 def parse_value(spec: Spec, text: str) -> Any:

@@ -1,7 +1,8 @@
 """What all tests share: a clean environment, and real servers on demand.
 
 Fixtures: ``kafka`` (a bootstrap address), ``s3_server`` (each S3 server in turn), ``minio``, ``toxiproxy``, ``bucket``
-and ``minio_bucket`` (fresh, removed afterwards), ``topic_prefix``, and ``own_server`` for tests that stop and kill one.
+and ``minio_bucket`` (fresh, removed afterwards), ``topic_prefix``, ``own_server`` for tests that stop and kill one, and
+``tool`` for programs that check what is deployed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from lfk.settings import specs
 from tests.services.pool import Missing, Pool, RemotePool, Servers
 from tests.services.process import Running
-from tests.services.programs import MissingError
+from tests.services.programs import GoProgram, MissingError
 from tests.services.s3 import S3Server
 from tests.services.toxiproxy import Toxiproxy
 
@@ -160,6 +161,19 @@ def own_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
             return server
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def tool(request: pytest.FixtureRequest) -> Callable[[GoProgram], str]:
+    """The path of a checking tool that ``make services`` has built (``tests.services.tools``)."""
+
+    def find(program: GoProgram) -> str:
+        try:
+            return str(program.executable(request.config.stash[_CACHE]))
+        except MissingError as error:
+            _do_without(request.config, str(error))
+
+    return find
 
 
 @contextlib.contextmanager

@@ -142,8 +142,12 @@ class Broker(Protocol):
     def member(self, group: str, topics: Sequence[str], listener: GroupListener) -> Member:
         """Join a group as one that settles."""
 
-    def snapshot(self, topic: str, since: int | None = None) -> Iterator[Delivered]:
+    def snapshot(
+        self, topic: str, since: int | None = None, starts: Mapping[Partition, int] | None = None
+    ) -> Iterator[Delivered]:
         """Every record up to the end as it is now (committed ones only), from ``since`` (ms) on; commits nothing.
+
+        With ``starts``, from these offsets on instead, and nothing of partitions that are not named.
 
         Raises:
             TopicMissing: nobody created the topic.

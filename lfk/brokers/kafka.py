@@ -105,10 +105,12 @@ class KafkaBroker:
         """Which topics share a consumer: none, as a group evens out only what each of its consumers has in all."""
         return [[topic] for topic in topics]
 
-    def snapshot(self, topic: str, since: int | None = None) -> Iterator[Delivered]:
-        starts = self._starts(topic, since)
-        waiting = {tp.partition for tp in starts}
-        with self._reader(topic, starts) as consumer:
+    def snapshot(
+        self, topic: str, since: int | None = None, starts: Mapping[Partition, int] | None = None
+    ) -> Iterator[Delivered]:
+        places = self._starts(topic, since) if starts is None else _places(starts)
+        waiting = {tp.partition for tp in places}
+        with self._reader(topic, places) as consumer:
             while waiting:
                 with kafka_border(f"reading {topic}"):
                     message = consumer.poll(REQUEST_SECONDS)
@@ -266,7 +268,7 @@ class KafkaBroker:
     def _starts(self, topic: str, since: int | None) -> list[TopicPartition]:
         if since is None:
             return [TopicPartition(topic, number, OFFSET_BEGINNING) for number in self._numbers(topic)]
-        return [TopicPartition(p.topic, p.number, offset) for p, offset in self.positions(topic, since).items()]
+        return _places(self.positions(topic, since))
 
     @contextmanager
     def _reader(self, topic: str, starts: list[TopicPartition], group: str | None = None) -> Iterator[Consumer]:
@@ -313,3 +315,7 @@ def _config(future: Future[Mapping[str, Any]]) -> Mapping[str, str]:
             return {name: entry.value for name, entry in _answer(future, "describing topics").items()}
     except BrokerDenied:
         return {}
+
+
+def _places(offsets: Mapping[Partition, int]) -> list[TopicPartition]:
+    return [TopicPartition(partition.topic, partition.number, offset) for partition, offset in offsets.items()]

@@ -111,13 +111,15 @@ class MemoryBroker:
         self._join(member)
         return member
 
-    def snapshot(self, topic: str, since: int | None = None) -> Iterator[Delivered]:
-        starts = self._starts(topic, since)
+    def snapshot(
+        self, topic: str, since: int | None = None, starts: Mapping[Partition, int] | None = None
+    ) -> Iterator[Delivered]:
+        places = self._starts(topic, since) if starts is None else starts
         with self._changed:
             found = [
                 record
-                for number, log in enumerate(self._logs[topic])
-                for record in log.records[log.at(starts[Partition(topic, number)]) :]
+                for partition, start in places.items()
+                for record in self._log(partition).records[self._log(partition).at(start) :]
             ]
         yield from found
 

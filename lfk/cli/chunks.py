@@ -17,7 +17,7 @@ from lfk.cli.console import Console
 from lfk.core.errors import ExitCode, UsageError
 from lfk.settings import Settings
 
-SETTINGS = ("approach", "model", "layout", "prefix", "chunk_timeout", "exit_when_idle", "dry_run")
+SETTINGS = ("approach", "model", "layout", "prefix", "chunk_timeout", "exit_when_idle", "health", "dry_run")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,13 +64,15 @@ def _gateway(arguments: argparse.Namespace, settings: Settings, console: Console
     from lfk.cli.chunks_display import show_gateway_summary, show_joined
     from lfk.cli.signals import stop_on_signal
     from lfk.wiring import chunks as wiring
-    from lfk.wiring import open_store, store_root
+    from lfk.wiring import open_store, open_telemetry, store_root
 
     if arguments.files or settings.dry_run:
         raise UsageError("the gateway takes neither files nor --dry-run")
-    with stop_on_signal() as stop:
+    with stop_on_signal() as stop, open_telemetry(settings, "chunks") as telemetry:
         store = open_store(settings)
-        with wiring.open_gateway(settings, store, stop, lambda outcome: show_joined(console, outcome)) as gateway:
+        with wiring.open_gateway(
+            settings, store, stop, lambda outcome: show_joined(console, outcome), telemetry
+        ) as gateway:
             console.say(f"gateway ready: topic {settings.topic_chunks}, store {store_root(settings)}")
             summary = gateway.run()
     show_gateway_summary(console, summary)

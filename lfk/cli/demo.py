@@ -52,7 +52,7 @@ def _run(settings: Settings, folder: Path, laid_out: list[str], console: Console
 
     where = wiring.roots(settings)
     began = time.monotonic()
-    with stop_on_signal() as stop:
+    with stop_on_signal() as stop, wiring.open_telemetry(settings, "demo") as telemetry:
         store = wiring.open_store(settings)
         waiting = {str(where.audio.join(path)) for path in laid_out}
         answered: dict[str, Announcement] = {}
@@ -66,7 +66,7 @@ def _run(settings: Settings, folder: Path, laid_out: list[str], console: Console
 
         with (
             wiring.running_broker(settings, store) as broker,
-            wiring.open_hub(settings, store, broker, stop, note) as hub,
+            wiring.open_hub(settings, store, broker, stop, note, telemetry) as hub,
         ):
             console.say(f"broker       embedded, at {broker.address}; store {wiring.store_root(settings)}")
             _sync(settings, folder, console)

@@ -20,6 +20,7 @@ SETTINGS = (
     "listen_reconcile",
     "listen_queue",
     "webhook_address",
+    "health",
 )
 
 
@@ -34,10 +35,10 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     from lfk.cli.options import REFERENCES_WAIT
     from lfk.cli.signals import stop_on_signal
 
-    with stop_on_signal() as stop:
+    with stop_on_signal() as stop, wiring.open_telemetry(settings, "listen") as telemetry:
         display = ListenDisplay(console)
         store = wiring.open_store(settings)
-        summary = wiring.open_listener(settings, store, display, stop).run()
+        summary = wiring.open_listener(settings, store, display, stop, telemetry).run()
     display.finish(summary)
     if summary.sent and wiring.references_wait(settings, store):
         console.say(REFERENCES_WAIT)

@@ -21,7 +21,7 @@ from lfk import __version__
 from lfk.cli.console import Console
 from lfk.core.errors import ExitCode, LfkError, UsageError
 from lfk.environment import load
-from lfk.settings import Settings, Spec, parse_value, specs
+from lfk.settings import Settings, Spec, parse_value, secrets, specs
 
 #: Every verb with its one line of help, in the order that help shows them.
 VERBS: Mapping[str, str] = {
@@ -175,7 +175,7 @@ def _set_up_logging(settings: Settings, verbosity: int) -> None:
     from lfk.cli.logs import set_up
 
     default = {-1: "error", 0: "warning", 1: "info"}.get(verbosity, "debug")
-    set_up(settings.log_level or default, settings.log_format)
+    set_up(settings.log_level or default, settings.log_format, secrets(settings))
 
 
 def _help() -> str:

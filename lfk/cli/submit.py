@@ -42,13 +42,13 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     from lfk.roles.submit import Submitted
 
     uris, lists = _names(arguments.uris, settings)
-    with stop_on_signal() as stop:
+    with stop_on_signal() as stop, wiring.open_telemetry(settings, "submit", serves=False) as telemetry:
         store = wiring.open_store(settings)
 
         def show(item: Submitted) -> None:
             show_submitted(console, item, dry_run=settings.dry_run)
 
-        with wiring.open_submit(settings, store, show, stop) as submitter:
+        with wiring.open_submit(settings, store, show, stop, telemetry.tracer) as submitter:
             summary = _submit(submitter, uris, lists, stop)
         show_summary(console, summary, dry_run=settings.dry_run)
         if summary.outage is not None:

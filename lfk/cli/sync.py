@@ -36,6 +36,7 @@ SETTINGS = (
     "after",
     "done_marker",
     "marker_name",
+    "health",
     "dry_run",
 )
 
@@ -57,9 +58,9 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
         raise UsageError("--watch and --dry-run exclude each other", hint="leave one of them out")
     job = wiring.sync_job(settings, arguments.src)
     with stop_on_signal() as stop:
-        store = wiring.open_store(settings)
         if settings.watch:
-            return _watch(settings, job, store, console, stop)
+            return _watch(settings, job, console, stop)
+        store = wiring.open_store(settings)
         return _pass(settings, job, store, console, stop)
 
 
@@ -68,9 +69,12 @@ def _pass(settings: Settings, job: SyncJob, store: ObjectStore, console: Console
     from lfk.cli.options import REFERENCES_WAIT
     from lfk.cli.sync_display import SyncDisplay
 
-    with console.progress("syncing") as bar:
+    with (
+        wiring.open_telemetry(settings, "sync", serves=False) as telemetry,
+        console.progress("syncing") as bar,
+    ):
         display = SyncDisplay(console, bar, dry_run=job.dry_run)
-        with wiring.open_sync(settings, job, store, display, stop) as sync:
+        with wiring.open_sync(settings, job, store, display, stop, telemetry.tracer) as sync:
             summary = sync.run()
     display.finish(summary)
     if summary.outage is not None:
@@ -84,11 +88,13 @@ def _pass(settings: Settings, job: SyncJob, store: ObjectStore, console: Console
     return ExitCode.SOME_FAILED if summary.failed or lacks else ExitCode.OK
 
 
-def _watch(settings: Settings, job: SyncJob, store: ObjectStore, console: Console, stop: threading.Event) -> ExitCode:
+def _watch(settings: Settings, job: SyncJob, console: Console, stop: threading.Event) -> ExitCode:
     from lfk import wiring
     from lfk.cli.sync_display import SyncDisplay
 
     display = SyncDisplay(console, None, dry_run=False)
-    console.say(f"watching {job.source}; audio goes to {job.roots.audio}")
-    display.finish(wiring.open_watcher(settings, job, store, display, stop).run())
+    with wiring.open_telemetry(settings, "sync") as telemetry:
+        store = wiring.open_store(settings)
+        console.say(f"watching {job.source}; audio goes to {job.roots.audio}")
+        display.finish(wiring.open_watcher(settings, job, store, display, stop, telemetry).run())
     return ExitCode.OK

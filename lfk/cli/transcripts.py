@@ -37,6 +37,7 @@ SETTINGS = (
     "link_seconds",
     "command_timeout",
     "command_attempts",
+    "health",
     "dry_run",
 )
 
@@ -63,10 +64,13 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     from lfk.cli.signals import stop_on_signal
 
     screen = _Screen(console, texts=wiring.prints_texts(settings))
-    with stop_on_signal() as stop:
+    with (
+        stop_on_signal() as stop,
+        wiring.open_telemetry(settings, "transcripts", serves=settings.follow) as telemetry,
+    ):
         store = wiring.open_store(settings)
-        with wiring.open_reader(settings, store, screen, stop) as reader:
-            wiring.read_announcements(settings, store, reader, stop)
+        with wiring.open_reader(settings, store, screen, stop, telemetry.tracer) as reader:
+            wiring.read_announcements(settings, store, reader, stop, telemetry)
     count = reader.count
     ran = f"{count.ran} commands run, " if settings.command else ""
     screen.summary(

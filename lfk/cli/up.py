@@ -13,7 +13,19 @@ from lfk.cli.console import Console
 from lfk.core.errors import ExitCode
 from lfk.settings import Settings
 
-SETTINGS = ("layout", "prefix", "approach", "model", "include", "exclude", "transfers", "workers", "threads", "device")
+SETTINGS = (
+    "layout",
+    "prefix",
+    "approach",
+    "model",
+    "include",
+    "exclude",
+    "transfers",
+    "workers",
+    "threads",
+    "device",
+    "health",
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,13 +44,15 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     from lfk.cli.sync_display import SyncDisplay
 
     job = wiring.sync_job(settings, arguments.src)
-    with stop_on_signal() as stop:
+    with stop_on_signal() as stop, wiring.open_telemetry(settings, "up") as telemetry:
         store = wiring.open_store(settings)
         display = SyncDisplay(console, None, dry_run=False)
         with (
             wiring.running_broker(settings, store) as broker,
-            wiring.open_hub(settings, store, broker, stop, lambda answer: show_answer(console, answer)) as hub,
-            wiring.watching(settings, job, store, display, stop),
+            wiring.open_hub(
+                settings, store, broker, stop, lambda answer: show_answer(console, answer), telemetry
+            ) as hub,
+            wiring.watching(settings, job, store, display, stop, telemetry),
         ):
             console.say(f"watching {job.source}; transcripts go to {wiring.roots(settings).transcripts}")
             summary = hub.run()

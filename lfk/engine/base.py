@@ -53,6 +53,18 @@ class ModelIdentity:
     revision: str
 
 
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """How an engine has fared."""
+
+    #: Bytes that its process holds; 0 for one that has no process of its own.
+    memory: int = 0
+    #: Processes replaced because a task, or their start, had failed.
+    failed: int = 0
+    #: Processes replaced as planned: after many jobs, or because they had grown.
+    recycled: int = 0
+
+
 #: Called with the stage that runs and the part of the audio that is through, 0–1.
 StageProgress = Callable[[str, float], None]
 #: Called with the recognition as soon as it is there, so that it can be kept before later stages begin.
@@ -65,6 +77,10 @@ class Engine(Protocol):
     @property
     def ready(self) -> bool:
         """It has started, loaded what it loads ahead, and would begin a task at once."""
+
+    @property
+    def vitals(self) -> Vitals:
+        """As of now; asked for by other threads than the one that runs a task."""
 
     def run(self, task: Task, progress: StageProgress | None = None, recognised: Recognised | None = None) -> Outcome:
         """Do one task.

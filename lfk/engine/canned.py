@@ -17,7 +17,7 @@ from lfk import __version__
 from lfk.core.errors import EngineCrashed
 from lfk.core.languages import MULTI
 from lfk.core.transcript import Segment, Transcript, Turn, Word
-from lfk.engine.base import ModelIdentity, Outcome, Recognised, StageProgress, Task
+from lfk.engine.base import ModelIdentity, Outcome, Recognised, StageProgress, Task, Vitals
 from lfk.engine.reporting import ChildEngine, Report
 
 _LEXICON = """
@@ -58,6 +58,11 @@ class CannedEngine:
     def ready(self) -> bool:
         """Until it is closed."""
         return not self._closed.is_set()
+
+    @property
+    def vitals(self) -> Vitals:
+        """It has no process to lose."""
+        return Vitals()
 
     def run(self, task: Task, progress: StageProgress | None = None, recognised: Recognised | None = None) -> Outcome:
         """See :class:`lfk.engine.base.Engine`."""

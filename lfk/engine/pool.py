@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lfk.core.errors import EngineCrashed
-from lfk.engine.base import Engine, EngineKind
+from lfk.engine.base import Engine, EngineKind, Vitals
 
 #: What closing all engines may take in all; each one is killed, which takes well under a second.
 CLOSE_SECONDS = 5.0
@@ -63,6 +63,11 @@ class EnginePool:
     def ready(self) -> int:
         """Engines, lent or free, that have started and loaded what they load ahead."""
         return sum(engine.ready for engine in self._engines)
+
+    @property
+    def vitals(self) -> list[Vitals]:
+        """How each engine has fared; always in the same order."""
+        return [engine.vitals for engine in self._engines]
 
     @contextmanager
     def engine(self, rank: int = 0) -> Iterator[Engine]:

@@ -23,7 +23,7 @@ from lfk.core.errors import (
     EngineUnavailable,
     LfkError,
 )
-from lfk.engine.base import Outcome, Recognised, StageProgress, Task
+from lfk.engine.base import Outcome, Recognised, StageProgress, Task, Vitals
 from lfk.engine.child_process import ChildGone, ChildProcess, Launch
 from lfk.engine.limits import Allowance, EngineLimits
 from lfk.engine.wire import Message, error_from_dict, outcome_from_dict, task_to_dict
@@ -58,12 +58,18 @@ class ProcessEngine:
         self._jobs = 0
         #: Bytes that the present child held after its first job.
         self._first_held = 0
+        self._failed = self._recycled = 0
         self._child = self._spawn()
 
     @property
     def ready(self) -> bool:
         """Its child has loaded."""
         return not self._closed and self._child.ready.is_set()
+
+    @property
+    def vitals(self) -> Vitals:
+        """See :class:`lfk.engine.base.Engine`."""
+        return Vitals(0 if self._closed else self._child.memory(), self._failed, self._recycled)
 
     @property
     def pid(self) -> int:
@@ -168,15 +174,20 @@ class ProcessEngine:
         old = bool(limits.recycle_jobs) and self._jobs >= limits.recycle_jobs
         if old or (held > limits.recycle_bytes and held > self._first_held * _GROWN):
             log.info("replacing engine process %d after %d jobs; it held %d MiB", self.pid, self._jobs, held >> 20)
-            self._replace()
+            self._replace(planned=True)
 
-    def _replace(self) -> None:
+    def _replace(self, *, planned: bool = False) -> None:
         """Another child in place of this one; none once the engine is closed."""
         self._child.kill()
         self._jobs = 0
         with self._lock:
-            if not self._closed:
-                self._child = self._spawn()
+            if self._closed:
+                return
+            if planned:
+                self._recycled += 1
+            else:
+                self._failed += 1
+            self._child = self._spawn()
 
     def _spawn(self) -> ChildProcess:
         try:

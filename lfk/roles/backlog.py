@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
@@ -16,7 +16,7 @@ from typing import Protocol
 from lfk.brokers.base import Broker, Delivered, Standing
 from lfk.core.addressing import Roots, resolve
 from lfk.core.errors import RejectedReference
-from lfk.core.ledger import Ledger, NoteUnreadable
+from lfk.core.ledger import Ledger, NoteUnreadable, unfinished
 from lfk.core.lengths import likely_seconds
 from lfk.core.messages import Announcement, AudioReference
 from lfk.roles.failures import Failures
@@ -24,6 +24,10 @@ from lfk.stores.base import ObjectStore
 
 #: Unfinished references of a topic that are read; the rest is taken to be like them.
 _READ = 5_000
+#: Records that are read for them: those that are answered beyond an open one are read, too.
+_PASSED = 20_000
+#: What audio is taken to last where nothing at all is known of any.
+_UNKNOWN_SECONDS = 300.0
 #: What was done in this time says how fast it goes.
 WINDOW_SECONDS = 3600.0
 #: Announcements of that time that are read.
@@ -53,6 +57,8 @@ class Waiting:
     audio: float = 0.0
     #: Of these, seconds that a reference told and nobody had to guess.
     told: float = 0.0
+    #: References that say nothing of their audio's length.
+    mute: float = 0.0
 
 
 @dataclass(slots=True)
@@ -85,35 +91,76 @@ class Pace:
         return sum(done.files + done.failed for done in self.pairs.values()) * 3600 / self.seconds
 
 
-def waiting(
-    broker: Broker,
-    group: str,
-    topic: str,
-    count: int,
-    roots: Roots,
-    decode: Callable[[bytes | None], AudioReference],
-) -> dict[str, Waiting]:
-    """What the ``count`` unfinished references of a topic ask for, by ``approach.model``."""
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What waits in one topic."""
+
+    files: float = 0.0
+    #: Seconds of audio; references that say nothing are taken to be like the others.
+    audio: float = 0.0
+    #: When the oldest of them was made, seconds since the epoch; None where nothing waits.
+    oldest: float | None = None
+    pairs: Mapping[str, Waiting] = field(default_factory=dict)
+
+
+def load(
+    broker: Broker, group: str, topic: str, roots: Roots, decode: Callable[[bytes | None], AudioReference]
+) -> Load:
+    """Measure what a topic's unfinished references ask for, by ``approach.model``.
+
+    Reads a bounded number of records, from the group's place on: a look costs the same with a million of them.
+
+    Raises:
+        Unreachable: the broker does not answer.
+    """
+    standing = broker.standing(group, topic) if broker.partitions(topic) else {}
+    ledgers = {partition: _ledger(one) for partition, one in standing.items()}
+    starts = {
+        partition: max(one.first, one.progress.offset if one.progress else 0)
+        for partition, one in standing.items()
+        if one.end > one.first and (one.progress is None or one.end > one.progress.offset)
+    }
     found: dict[str, Waiting] = defaultdict(Waiting)
     read = 0
-    for record in islice(_unfinished(broker, group, topic), _READ) if count else ():
-        read += 1
-        _add(found, record, roots, decode)
-    if _READ <= read < count:
-        for one in found.values():
-            one.files *= count / read
-            one.audio *= count / read
-            one.told *= count / read
-    return dict(found)
+    oldest: float | None = None
+    for passed, record in enumerate(broker.snapshot(topic, starts=starts) if starts else (), 1):
+        if not ledgers[record.partition].settled(record.offset):
+            read += 1
+            _add(found, record, roots, decode)
+            made = record.timestamp / 1000
+            oldest = made if oldest is None else min(oldest, made)
+        if read >= _READ or passed >= _PASSED:
+            _scale(found, sum(_unfinished(one) for one in standing.values()) / max(1, read))
+            break
+    files = sum(one.files for one in found.values())
+    return Load(files, _audio(found), oldest, dict(found))
 
 
-def _unfinished(broker: Broker, group: str, topic: str) -> Iterator[Delivered]:
-    standing = broker.standing(group, topic)
-    ledgers = {partition: _ledger(one) for partition, one in standing.items()}
-    for record in broker.snapshot(topic):
-        ledger = ledgers.get(record.partition)
-        if ledger is None or not ledger.settled(record.offset):
-            yield record
+def _scale(found: Mapping[str, Waiting], factor: float) -> None:
+    """What was not read is taken to be like what was."""
+    for one in found.values():
+        one.files *= factor
+        one.audio *= factor
+        one.told *= factor
+        one.mute *= factor
+
+
+def _audio(found: Mapping[str, Waiting]) -> float:
+    """Seconds in all, with a guess for references that say nothing."""
+    known = sum(one.audio for one in found.values())
+    mute = sum(one.mute for one in found.values())
+    telling = sum(one.files for name, one in found.items() if name != UNKNOWN) - mute
+    return known + mute * (known / telling if telling > 0 else _UNKNOWN_SECONDS)
+
+
+def _unfinished(standing: Standing) -> int:
+    progress = standing.progress
+    try:
+        return unfinished(
+            progress.offset if progress else None, progress.note if progress else "", standing.first, standing.end
+        )
+    except NoteUnreadable:
+        return standing.end - standing.first
 
 
 def _ledger(standing: Standing) -> Ledger:
@@ -145,6 +192,8 @@ def _add(
         one.told += reference.duration
     elif reference.size is not None:
         one.audio += likely_seconds(address.location.name, reference.size, reference.content_type)
+    else:
+        one.mute += 1
 
 
 def pace(broker: Broker, topic: str, decode: Callable[[bytes | None], Announcement], now: float) -> Pace:
@@ -219,7 +268,7 @@ def look_ahead(
     pairs: dict[str, Waiting] = {}
     for topic, count in counts.items() if broker is not None else ():
         assert broker is not None  # noqa: S101 - states what the line above asks
-        for pair, one in waiting(broker, group, topic, count, roots, codec.decode_reference).items():
+        for pair, one in load(broker, group, topic, roots, codec.decode_reference).pairs.items() if count else ():
             sum_ = pairs.setdefault(pair, Waiting())
             sum_.files += one.files
             sum_.audio += one.audio

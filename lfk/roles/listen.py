@@ -17,6 +17,7 @@ from functools import partial
 
 from lfk.core.errors import Kind, LfkError, Unreachable
 from lfk.core.retry import RetryPolicy
+from lfk.roles.health import Pulse
 from lfk.roles.listen_events import ListenEvent, Listening, ListenSummary, Reconciled
 from lfk.roles.listen_job import ListenJob
 from lfk.roles.recent import Recent
@@ -58,6 +59,7 @@ class Listener:
         self._recent = Recent()
         #: The source has begun to tell, so that what it refuses later may pass.
         self._heard = False
+        self.pulse = Pulse()
         self.summary = ListenSummary()
 
     def run(self) -> ListenSummary:
@@ -77,6 +79,7 @@ class Listener:
                 outages = 1 if served else outages + 1
                 wait = min(_OUTAGE_LIMIT, _OUTAGE.wait(outages, random.random) or _OUTAGE_LIMIT)
                 self._report(Paused(error, wait))
+                self.pulse.waits(error)
                 self._stop.wait(wait)
         self.summary.seconds = time.monotonic() - begun
         return self.summary
@@ -120,7 +123,7 @@ class Listener:
             if not heard.is_set():
                 heard.set()
                 begun = Resumed() if resumed else Listening(self._source.address, self._job.roots.audio)
-                referrals.call(partial(self._report, begun))
+                referrals.call(partial(self._begun, begun))
             rounds.ask()
 
         told, found = referrals.told(missed), referrals.found
@@ -130,12 +133,17 @@ class Listener:
         ]
         try:
             while not referrals.over:
+                self.pulse.beat()
                 referrals.step(TICK_SECONDS)
             referrals.finish()
         finally:
             referrals.shut()
             for thread in threads:
                 thread.join(_JOIN_SECONDS)
+
+    def _begun(self, event: Listening | Resumed) -> None:
+        self.pulse.serves()
+        self._report(event)
 
     def _reconciled(self, event: Reconciled) -> None:
         self.summary.rounds += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 S = TypeVar("S")
@@ -25,7 +26,8 @@ def in_parallel(work: Callable[[S], T], items: Iterable[S], threads: int = READE
     waiting: deque[Future[T]] = deque()
     try:
         for item in items:
-            waiting.append(pool.submit(work, item))
+            # What a thread is at is known to those that work for it, too.
+            waiting.append(pool.submit(copy_context().run, work, item))
             if len(waiting) >= threads * _AHEAD:
                 yield waiting.popleft().result()
         while waiting:

@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from lfk.brokers.base import Publisher, Record
-from lfk.core.cloudevents import event_headers
+from lfk.core.cloudevents import TRACEPARENT, event_headers
+from lfk.core.errors import LfkError
 from lfk.core.location import Location
 from lfk.core.messages import REFERENCE_TYPE, AudioReference
+from lfk.core.printable import printable
+from lfk.roles.tracing import Span, Tracer, messaging
 
 if TYPE_CHECKING:
     from lfk.brokers.codec import Codec
@@ -19,12 +22,15 @@ if TYPE_CHECKING:
 class ReferenceSender:
     """Publishes references to one topic. Safe for use by several threads."""
 
-    def __init__(self, publisher: Publisher, codec: Codec, topic: str, source: str) -> None:
+    def __init__(
+        self, publisher: Publisher, codec: Codec, topic: str, source: str, tracer: Tracer | None = None
+    ) -> None:
         """``source`` is the CloudEvents source: which role sends, e.g. ``lfk/sync``."""
         self._publisher = publisher
         self._codec = codec
         self._topic = topic
         self._source = source
+        self._tracer = tracer
 
     def send(
         self,
@@ -41,8 +47,20 @@ class ReferenceSender:
             RejectedReference: the reference is not one that may be sent.
             BrokerFull: the embedded broker has no room.
         """
+        if self._tracer is not None:
+            span = self._begin(self._tracer, audio, carried)
+            carried, confirmed = {TRACEPARENT: span.header}, _ending(span, confirmed)
         record = reference_record(self._codec, self._topic, self._source, audio, reference, carried)
         self._publisher.send(record, confirmed)
+
+    def _begin(self, tracer: Tracer, audio: Location, carried: Mapping[str, bytes] | None) -> Span:
+        """What is not sent after all is no span: it is never ended."""
+        return tracer.begin(
+            f"send {self._topic}",
+            "producer",
+            parent=(carried or {}).get(TRACEPARENT),
+            attributes=messaging(self._topic, "send", **{"lfk.audio": printable(str(audio))}),
+        )
 
     def flush(self, timeout: float) -> int:
         """Wait for confirmations; returns how many references are not confirmed."""
@@ -51,6 +69,14 @@ class ReferenceSender:
     def close(self) -> None:
         """Flush for a short while and let go."""
         self._publisher.close()
+
+
+def _ending(span: Span, confirmed: Callable[[Exception | None], None]) -> Callable[[Exception | None], None]:
+    def ended(error: Exception | None) -> None:
+        span.end(error="" if error is None else error.code if isinstance(error, LfkError) else LfkError.code)
+        confirmed(error)
+
+    return ended
 
 
 def reference_record(

@@ -12,6 +12,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from lfk.brokers.base import Delivered
 from lfk.core.addressing import Roots
+from lfk.core.cloudevents import TRACEPARENT
 from lfk.core.errors import CommandFailed, LfkError, ObjectMissing, RejectedReference
 from lfk.core.formats import MANIFEST
 from lfk.core.location import Location
@@ -26,9 +28,11 @@ from lfk.core.manifest import Manifest, read_manifest
 from lfk.core.messages import Announcement
 from lfk.core.received import TranscriptFile, select, transcript_files
 from lfk.core.wanted import Wanted
+from lfk.roles.at_work import at_work
 from lfk.roles.collector import FILE_LIMIT, OUTAGES, Collector
 from lfk.roles.commands import Commands
 from lfk.roles.moment import parse_moment
+from lfk.roles.tracing import Tracer, messaging
 from lfk.stores.base import ObjectStore
 
 if TYPE_CHECKING:
@@ -112,6 +116,7 @@ class Reader:
         stop: threading.Event,
         *,
         patient: bool,
+        tracer: Tracer | None = None,
     ) -> None:
         """``patient`` waits outages of the store out until ``stop`` is set."""
         self._store = store
@@ -121,6 +126,7 @@ class Reader:
         self._audience = audience
         self._stop = stop
         self._patient = patient
+        self._tracer = tracer
         self._seen: OrderedDict[tuple[str, str, str | None], None] = OrderedDict()
         self.count = Count()
 
@@ -144,7 +150,31 @@ class Reader:
             partition = record.partition
             self._problem(f"{partition.topic}/{partition.number}@{record.offset}", error)
         else:
-            self.announcement(announcement)
+            with self._traced(record, announcement):
+                self.announcement(announcement)
+
+    @contextmanager
+    def _traced(self, record: Delivered, announcement: Announcement) -> Iterator[None]:
+        if self._tracer is None:
+            yield
+            return
+        topic = record.partition.topic
+        details = {"lfk.event_id": announcement.event_id, "lfk.job_id": announcement.job_id}
+        span = self._tracer.begin(
+            f"process {topic}",
+            "consumer",
+            parent=record.headers.get(TRACEPARENT),
+            linked=True,
+            attributes=messaging(topic, "process", **details),
+        )
+        error = ""
+        try:
+            yield
+        except LfkError as raised:
+            error = raised.code
+            raise
+        finally:
+            span.end(error=error)
 
     def announcement(self, announcement: Announcement) -> None:
         """Take one announcement; one that was taken before is passed over.
@@ -163,9 +193,10 @@ class Reader:
             self._problem(announcement.path_to_audio or announcement.event_id, error)
             return
         self._audience.announced(announcement)
-        paths = self._open(files) if announcement.status == "done" else {}
-        if self._wish.commands is not None:
-            self._run(self._wish.commands, announcement, files, paths)
+        with at_work(announcement):
+            paths = self._open(files) if announcement.status == "done" else {}
+            if self._wish.commands is not None:
+                self._run(self._wish.commands, announcement, files, paths)
         self.count.done += announcement.status == "done"
         self.count.failed += announcement.status == "failed"
         self._seen[identity] = None

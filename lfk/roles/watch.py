@@ -20,6 +20,7 @@ from lfk.core.errors import Kind, LfkError, Unreachable
 from lfk.core.retry import RetryPolicy
 from lfk.core.sync_plan import Stamp
 from lfk.roles.changes import Changes
+from lfk.roles.health import Pulse
 from lfk.roles.scan import Found, Misfit, stamp_of, unreadable
 from lfk.roles.sync import Synchroniser
 from lfk.roles.sync_events import Event, FileDone, Paused, Resumed, Summary
@@ -81,7 +82,17 @@ class Watcher:
         self._failures: dict[str, _Failure] = {}
         self._due: list[tuple[float, str]] = []
         self._scanned = False
+        self._files: FileSync | None = None
+        self.pulse = Pulse()
+        #: When a scan last came to its end, seconds since the epoch.
+        self.scanned: float | None = None
         self.summary = Summary()
+
+    @property
+    def open(self) -> int:
+        """Files under way; may be asked for by any thread."""
+        files = self._files
+        return files.open if files is not None else 0
 
     def run(self) -> Summary:
         """Serve until told to stop.
@@ -100,6 +111,7 @@ class Watcher:
                 outages = 1 if served else outages + 1
                 wait = min(_OUTAGE_LIMIT, _OUTAGE.wait(outages, random.random) or _OUTAGE_LIMIT)
                 self._report(Paused(error, wait))
+                self.pulse.waits(error)
                 self._stop.wait(wait)
         self.summary.seconds = time.monotonic() - begun
         return self.summary
@@ -111,6 +123,8 @@ class Watcher:
             with self._open_sync(self._note) as sync:
                 sync.prepare()
                 served = True
+                self._files = sync.files
+                self.pulse.serves()
                 if resumed:
                     self._report(Resumed())
                 changes.listener = sync.files.wake
@@ -131,6 +145,7 @@ class Watcher:
         next_scan = time.monotonic()
         marked: int | None = None
         while not sync.files.over:
+            self.pulse.beat()
             if time.monotonic() >= next_scan or changes.overflowed():
                 changes.keep()
                 self._scan(sync, changes)
@@ -145,11 +160,13 @@ class Watcher:
     def _scan(self, sync: Synchroniser, changes: Changes) -> None:
         trust = self._scanned
         for item in sync.scan(trust=trust):
+            self.pulse.beat()
             if self._wants(item):
                 sync.take(item, trust=trust)
             # A long scan must not hold up what happens meanwhile.
             self._take(sync.files, changes)
-        self._scanned = self._scanned or not sync.files.over
+        if not sync.files.over:
+            self._scanned, self.scanned = True, time.time()
 
     def _mark(self, sync: Synchroniser) -> None:
         """Nothing is under way, for the first time or after something was."""
@@ -193,6 +210,8 @@ class Watcher:
         return stamp != failure.stamp or time.monotonic() >= failure.due
 
     def _note(self, event: Event) -> None:
+        # A scan may pass over a million files, or wait for room, between two turns.
+        self.pulse.beat()
         if isinstance(event, FileDone):
             self.summary.add(event)
             if event.error is None:

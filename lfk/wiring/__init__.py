@@ -29,8 +29,10 @@ from lfk.wiring.syncing import (
     sync_job,
     watching,
 )
+from lfk.wiring.telemetry import Telemetry, open_telemetry, serve_backlog
 
 __all__ = [
+    "Telemetry",
     "announce_broker",
     "broker_record",
     "chosen",
@@ -56,6 +58,7 @@ __all__ = [
     "open_store",
     "open_submit",
     "open_sync",
+    "open_telemetry",
     "open_watcher",
     "place",
     "prints_texts",
@@ -68,6 +71,7 @@ __all__ = [
     "request",
     "roots",
     "running_broker",
+    "serve_backlog",
     "shown_settings",
     "store_root",
     "sync_job",

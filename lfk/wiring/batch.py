@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lfk.roles.rolling import RollingRecorder
     from lfk.roles.submit import Submitted, Submitter
     from lfk.roles.sync_job import SyncJob
+    from lfk.roles.tracing import Tracer
 
 #: Parts of all open batches that a plain `lfk status` goes through: some seconds on a store far away.
 _STATUS_PARTS = 10
@@ -29,7 +30,11 @@ _STATUS_PARTS = 10
 
 @contextmanager
 def open_submit(
-    settings: Settings, store: ObjectStore, report: Callable[[Submitted], None], stop: threading.Event
+    settings: Settings,
+    store: ObjectStore,
+    report: Callable[[Submitted], None],
+    stop: threading.Event,
+    tracer: Tracer | None = None,
 ) -> Iterator[Submitter]:
     """A submitter with a sender of its own, which goes with the block.
 
@@ -46,7 +51,7 @@ def open_submit(
         sender = recorder = None
         if not settings.dry_run:
             confirm_topic(settings, settings.topic_audio)
-            sender = reference_sender(settings, store, "submit")
+            sender = reference_sender(settings, store, "submit", tracer=tracer)
             stack.callback(sender.close)
             recorder = BatchRecorder(Batches(store, where.records), new_batch("submit", asked.to_dict()))
         yield Submitter(store, sender, where, asked, report, stop, recorder=recorder, trust=settings.trust)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lfk.brokers.codec import Codec
     from lfk.brokers.embedded import EmbeddedBroker
     from lfk.roles.reconcile import Reconciler
+    from lfk.roles.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +136,11 @@ def topic_plans(settings: Settings) -> Sequence[TopicPlan]:
     )
 
 
+def lanes(settings: Settings) -> Mapping[str, str]:
+    """Topics of references by lane, in order of preference."""
+    return {"fresh": settings.topic_audio, "retry": settings.topic_retry, "bulk": settings.topic_bulk}
+
+
 @contextmanager
 def running_broker(settings: Settings, store: ObjectStore) -> Iterator[Broker]:
     """The broker for a hub: Kafka, an embedded one that runs already, or else one that this process hosts.
@@ -214,7 +220,9 @@ def codec(settings: Settings) -> Codec:
     return JsonCodec()
 
 
-def reference_sender(settings: Settings, store: ObjectStore, role: str, *, bulk: bool = False) -> ReferenceSender:
+def reference_sender(
+    settings: Settings, store: ObjectStore, role: str, *, bulk: bool = False, tracer: Tracer | None = None
+) -> ReferenceSender:
     """Sends references to the broker, or leaves them in the store's outbox while no embedded broker runs."""
     topic = settings.topic_bulk if bulk else settings.topic_audio
     broker = find_broker(settings, store)
@@ -226,4 +234,4 @@ def reference_sender(settings: Settings, store: ObjectStore, role: str, *, bulk:
 
         log.info("no embedded broker runs on this store: references wait in its outbox for the next `lfk up`")
         publisher = OutboxPublisher(store, roots(settings).records, time.time)
-    return ReferenceSender(publisher, codec(settings), topic, f"lfk/{role}")
+    return ReferenceSender(publisher, codec(settings), topic, f"lfk/{role}", tracer)

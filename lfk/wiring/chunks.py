@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lfk.roles.chunks.audio import Joined
     from lfk.roles.chunks.gateway import Gateway
     from lfk.roles.chunks.sending import ChunkSender, Sent
+    from lfk.wiring.telemetry import Telemetry
 
 #: What a record has besides the value that MAX_MESSAGE_SIZE is about.
 _RECORD_OVERHEAD = 64 * 1024
@@ -67,9 +68,15 @@ def open_chunk_sender(
 
 @contextmanager
 def open_gateway(
-    settings: Settings, store: ObjectStore, stop: threading.Event, report: Callable[[Joined], None]
+    settings: Settings,
+    store: ObjectStore,
+    stop: threading.Event,
+    report: Callable[[Joined], None],
+    telemetry: Telemetry,
 ) -> Iterator[Gateway]:
     """A gateway that is ready to run; its scratch goes with the block.
+
+    ``telemetry`` tells how it is, and what it has done.
 
     Raises:
         BrokerUnreachable, TopicMissing, BucketMissing: it could not work.
@@ -78,6 +85,7 @@ def open_gateway(
     from lfk.roles.chunks.gateway import Gateway
     from lfk.roles.chunks.keeper import Keeper
     from lfk.roles.chunks.plan import GatewayPlan
+    from lfk.roles.chunks.readings import of_audio, of_gateway
     from lfk.roles.chunks.spool import Spool
     from lfk.roles.hub.answers import Topics
     from lfk.roles.hub.scratch import Scratch
@@ -106,7 +114,7 @@ def open_gateway(
         stack.callback(scratch.close)
         spool = Spool(scratch.folder, settings.scratch_bytes)
         abandon = threading.Event()
-        yield Gateway(
+        gateway = Gateway(
             broker=broker,
             codec=codec(settings),
             keeper=Keeper(store, where, spool, abandon),
@@ -114,8 +122,10 @@ def open_gateway(
             plan=plan,
             stop=stop,
             abandon=abandon,
-            report=report,
+            report=telemetry.page.told(report, of_audio),
         )
+        telemetry.page.show("chunks", lambda: gateway.pulse.health(stop), lambda: of_gateway(gateway, spool))
+        yield gateway
 
 
 def _broker(settings: Settings) -> Broker:

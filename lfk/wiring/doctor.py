@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lfk.brokers.base import Broker
 from lfk.environment import KAFKA_PREFIX
-from lfk.settings import Settings, specs, value_text
+from lfk.settings import Settings, is_kafka_secret, specs, value_text
 from lfk.wiring.broker import codec, find_broker, topic_plans
 from lfk.wiring.hubs import engine_kind, rendering, worker_count
 from lfk.wiring.places import open_store, roots, store_root
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from lfk.stores.base import ObjectStore
 
 MASK = "****"
-#: Of librdkafka's settings those that hold secrets (`sasl.password`, `ssl.key.pem`, `sasl.oauthbearer.config`, …).
-_SECRET_NAMES = re.compile(r"password|secret|pem$|token|jaas|oauthbearer\.config")
 #: User and password in an address.
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -44,7 +42,7 @@ def shown_settings(settings: Settings) -> Iterator[Shown]:
         masked = MASK if spec.secret and value else _CREDENTIALS.sub(f"{MASK}@", value)
         yield Shown(spec.env, masked, settings.sources.get(spec.env, "default"), spec.group)
     for name, value in settings.kafka.items():
-        masked = MASK if _SECRET_NAMES.search(name) else value
+        masked = MASK if is_kafka_secret(name) else value
         yield Shown(f"{KAFKA_PREFIX}{name.replace('.', '_').upper()}", masked, "environment or .env", "broker")
 
 

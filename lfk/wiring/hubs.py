@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lfk.brokers.base import Broker
+from lfk.brokers.base import Broker, Partition
 from lfk.core.approaches import KNOWN_MODELS
 from lfk.core.errors import UsageError
 from lfk.core.location import Location
@@ -20,9 +20,10 @@ from lfk.core.retry import RetryPolicy
 from lfk.environment import inherited
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
-from lfk.wiring.broker import codec, reference_sender
+from lfk.wiring.broker import codec, lanes, reference_sender
 from lfk.wiring.models import hashes_file, models_folder, open_library
 from lfk.wiring.places import open_folder, place, roots
+from lfk.wiring.telemetry import Telemetry, watch_backlog
 
 if TYPE_CHECKING:
     from lfk.core.errors import LfkError
@@ -114,8 +115,11 @@ def open_hub(
     broker: Broker,
     stop: threading.Event,
     report: Callable[[Announcement], None],
+    telemetry: Telemetry,
 ) -> Iterator[Hub]:
     """A hub that is ready to :meth:`~lfk.roles.hub.hub.Hub.run`; its engines and scratch go with the block.
+
+    ``telemetry`` tells how it is, and what it has done.
 
     Raises:
         UsageError: a setting cannot be used on this machine.
@@ -125,12 +129,12 @@ def open_hub(
     from lfk.roles.failures import Failures
     from lfk.roles.heartbeat import Heartbeat
     from lfk.roles.hub.answers import Topics, failure_record
-    from lfk.roles.hub.health import HealthServer
     from lfk.roles.hub.hub import Hub
     from lfk.roles.hub.job import JobRunner, Limits
     from lfk.roles.hub.lease import Lease
     from lfk.roles.hub.plan import HubPlan
     from lfk.roles.hub.probes import Probes
+    from lfk.roles.hub.readings import of_answer, of_hub
     from lfk.roles.hub.scratch import Scratch
     from lfk.roles.hub.threads import JobThreads
     from lfk.roles.hub.trimmer import Trimmer
@@ -142,9 +146,6 @@ def open_hub(
     messages = codec(settings)
     failures = Failures(store, where.records)
     with ExitStack() as stack:
-        server = HealthServer(settings.health) if settings.health else None
-        if server is not None:
-            stack.callback(server.close)
         scratch = Scratch(Path(settings.scratch) if settings.scratch else None, settings.scratch_bytes)
         stack.callback(scratch.close)
         # Apart from scratch: where that is full, engines start all the same.
@@ -184,7 +185,7 @@ def open_hub(
         threads = JobThreads(runner, slots + 1, probes=probes.by_suspect(), record_failure=record_failure)
         plan = HubPlan(
             group=settings.group,
-            lanes={"fresh": settings.topic_audio, "retry": settings.topic_retry, "bulk": settings.topic_bulk},
+            lanes=lanes(settings),
             weights={"fresh": 8, "retry": 4, "bulk": 1},
             topics=Topics(settings.topic_transcripts, settings.topic_retry, settings.topic_dlq),
             retry=RetryPolicy(settings.attempts, settings.backoff, settings.backoff_factor),
@@ -204,16 +205,21 @@ def open_hub(
             stop=stop,
             stop_engines=pool.close,
             describe=runner.describe,
-            report=report,
+            report=telemetry.page.told(report, of_answer),
             references_missed=_reconciling(settings, store, stack, stop),
+            tracer=telemetry.tracer,
         )
         heartbeat = Heartbeat(store, where.records, lambda: _at_work(hub, workers))
         stack.callback(heartbeat.close)
         if settings.trim_interval:
             trimmer = Trimmer(broker, settings.group, tuple(plan.lanes.values()), settings.trim_interval)
             stack.callback(trimmer.close)
-        if server is not None:
-            server.show(lambda: _health(hub, pool))
+        telemetry.page.show("hub", lambda: _health(hub, pool), lambda: of_hub(hub, pool, plan.lanes))
+        if telemetry.page.on and settings.backlog_interval:
+            first = Partition(settings.topic_audio, 0)
+            watch = watch_backlog(settings, broker, lambda: first in hub.in_hand)
+            telemetry.page.count("backlog", watch.readings)
+            stack.callback(watch.close)
         yield hub
 
 

@@ -19,22 +19,36 @@ if TYPE_CHECKING:
     from lfk.roles.listen import Listener
     from lfk.roles.listen_events import ListenEvent
     from lfk.roles.listen_job import ListenJob
+    from lfk.roles.tracing import Tracer
     from lfk.stores.notifications.base import Source
     from lfk.stores.s3_connection import Connection
+    from lfk.wiring.telemetry import Telemetry
 
 
 def open_listener(
-    settings: Settings, store: ObjectStore, report: Callable[[ListenEvent], None], stop: threading.Event
+    settings: Settings,
+    store: ObjectStore,
+    report: Callable[[ListenEvent], None],
+    stop: threading.Event,
+    telemetry: Telemetry,
 ) -> Listener:
     """A listener; it opens connections when it runs, and anew after every outage.
+
+    ``telemetry`` tells how it is, and what it has done.
 
     Raises:
         UsageError: the settings name nothing that could be listened to.
     """
     from lfk.roles.listen import Listener
+    from lfk.roles.listen_readings import of_event, of_summary
 
     job = _job(settings)
-    return Listener(job, _source(settings, job), store, lambda: _sender(settings, store), report, stop)
+    counted = telemetry.page.told(report, of_event)
+    listener = Listener(
+        job, _source(settings, job), store, lambda: _sender(settings, store, telemetry.tracer), counted, stop
+    )
+    telemetry.page.show("listen", lambda: listener.pulse.health(stop), lambda: of_summary(listener.summary))
+    return listener
 
 
 def _job(settings: Settings) -> ListenJob:
@@ -81,9 +95,9 @@ def _connection(settings: Settings) -> Connection:
 
 
 @contextmanager
-def _sender(settings: Settings, store: ObjectStore) -> Iterator[ReferenceSender]:
+def _sender(settings: Settings, store: ObjectStore, tracer: Tracer | None) -> Iterator[ReferenceSender]:
     confirm_topic(settings, settings.topic_audio)
-    sender = reference_sender(settings, store, "listen")
+    sender = reference_sender(settings, store, "listen", tracer=tracer)
     try:
         yield sender
     finally:

@@ -24,7 +24,10 @@ from lfk.wiring.places import roots
 if TYPE_CHECKING:
     from lfk.brokers.base import Broker
     from lfk.roles.commands import Commands
+    from lfk.roles.health import Pulse
+    from lfk.roles.tracing import Tracer
     from lfk.roles.transcripts import Audience, Reader
+    from lfk.wiring.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +51,16 @@ def prints_texts(settings: Settings) -> bool:
 
 
 @contextmanager
-def open_reader(settings: Settings, store: ObjectStore, audience: Audience, stop: threading.Event) -> Iterator[Reader]:
+def open_reader(
+    settings: Settings,
+    store: ObjectStore,
+    audience: Audience,
+    stop: threading.Event,
+    tracer: Tracer | None = None,
+) -> Iterator[Reader]:
     """A reader as the settings want it; what it had on its way goes with the block.
+
+    What a reader takes that follows is traced; one pass reads all anew each time.
 
     Raises:
         UsageError: a format, condition or placeholder that there is not, links for no time, or a folder that cannot
@@ -90,7 +101,16 @@ def open_reader(settings: Settings, store: ObjectStore, audience: Audience, stop
             commands=commands,
             keeps=_fills_folder(settings),
         )
-        yield Reader(store, codec(settings), where, wish, audience, stop, patient=settings.follow)
+        yield Reader(
+            store,
+            codec(settings),
+            where,
+            wish,
+            audience,
+            stop,
+            patient=settings.follow,
+            tracer=tracer if settings.follow else None,
+        )
 
 
 def _commands(settings: Settings, stop: threading.Event, stack: ExitStack) -> Commands | None:
@@ -116,19 +136,27 @@ def _commands(settings: Settings, stop: threading.Event, stack: ExitStack) -> Co
     )
 
 
-def read_announcements(settings: Settings, store: ObjectStore, reader: Reader, stop: threading.Event) -> None:
+def read_announcements(
+    settings: Settings, store: ObjectStore, reader: Reader, stop: threading.Event, telemetry: Telemetry
+) -> None:
     """Give the reader what the settings point at; returns at its end, or when stopped.
+
+    ``telemetry`` tells how a reader is that follows.
 
     Raises:
         BrokerUnreachable: there is nothing to follow.
     """
     from lfk.roles.commands import Interrupted
+    from lfk.roles.health import Pulse
+    from lfk.roles.transcripts_readings import of_count
 
+    pulse = Pulse()
+    telemetry.page.show("transcripts", lambda: pulse.health(stop), lambda: of_count(reader.count))
     with suppress(Interrupted):
-        _read(settings, store, reader, stop)
+        _read(settings, store, reader, stop, pulse)
 
 
-def _read(settings: Settings, store: ObjectStore, reader: Reader, stop: threading.Event) -> None:
+def _read(settings: Settings, store: ObjectStore, reader: Reader, stop: threading.Event, pulse: Pulse) -> None:
     from lfk.roles.transcripts import parse_start
 
     since = parse_start(settings.start_from, int(time.time() * 1000))
@@ -146,9 +174,9 @@ def _read(settings: Settings, store: ObjectStore, reader: Reader, stop: threadin
             # An embedded broker knows nothing of what was before it; the store does.
             _read_store(settings, store, reader, stop, since)
     elif settings.bootstrap:
-        _follow(settings, broker, reader, stop.is_set, since)
+        _follow(settings, broker, reader, stop.is_set, since, pulse)
     else:
-        _follow_embedded(settings, store, broker, reader, stop, since)
+        _follow_embedded(settings, store, broker, reader, stop, since, pulse)
 
 
 def _read_store(
@@ -165,9 +193,18 @@ def _read_store(
             reader.announcement(announcement)
 
 
-def _follow(settings: Settings, broker: Broker, reader: Reader, over: Callable[[], bool], since: int | None) -> None:
+def _follow(
+    settings: Settings,
+    broker: Broker,
+    reader: Reader,
+    stopped: Callable[[], bool],
+    since: int | None,
+    pulse: Pulse,
+) -> None:
     from lfk.roles.place_keeper import PlaceKeeper
 
+    over = pulse.through(stopped)
+    pulse.serves()
     topic = settings.topic_transcripts
     if _keeps_place(settings):
         starts = {} if since is None else broker.positions(topic, since)
@@ -183,6 +220,7 @@ def _follow_embedded(
     reader: Reader,
     stop: threading.Event,
     since: int | None,
+    pulse: Pulse,
 ) -> None:
     """Follow one embedded broker after the other: each takes what it held, and the group's place, along with it.
 
@@ -192,10 +230,12 @@ def _follow_embedded(
         if broker is not None:
             if _keeps_place(settings):
                 _read_store(settings, store, reader, stop, since)
-            _follow(settings, broker, reader, _Gone(settings, store, broker.address, stop), since)
+            _follow(settings, broker, reader, _Gone(settings, store, broker.address, stop), since, pulse)
             broker.close()
+            pulse.waits(BrokerUnreachable("the embedded broker has gone", hint="start `lfk up` or `lfk hub`"))
         elif stop.wait(_EMBEDDED_SECONDS):
             return
+        pulse.beat()
         broker = find_broker(settings, store)
 
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from lfk.roles.sync import Synchroniser
     from lfk.roles.sync_events import Event
     from lfk.roles.sync_job import Afterwards, SyncJob
+    from lfk.roles.tracing import Tracer
     from lfk.roles.watch import Watcher
+    from lfk.wiring.telemetry import Telemetry
 
 
 def request(settings: Settings) -> Request:
@@ -109,7 +111,12 @@ def _afterwards(settings: Settings, source: Path) -> Afterwards | None:
 
 @contextmanager
 def open_sync(
-    settings: Settings, job: SyncJob, store: ObjectStore, report: Callable[[Event], None], stop: threading.Event
+    settings: Settings,
+    job: SyncJob,
+    store: ObjectStore,
+    report: Callable[[Event], None],
+    stop: threading.Event,
+    tracer: Tracer | None = None,
 ) -> Iterator[Synchroniser]:
     """A synchroniser with a sender and a memory of its own, which go with the block.
 
@@ -128,7 +135,7 @@ def open_sync(
         sender = None
         if not job.dry_run:
             confirm_topic(settings, settings.topic_audio)
-            sender = reference_sender(settings, store, "sync")
+            sender = reference_sender(settings, store, "sync", tracer=tracer)
             stack.callback(sender.close)
         home = Path(settings.state_home).expanduser()
         state = SyncState(state_file(home, job.source, job.roots.audio))
@@ -144,25 +151,48 @@ def open_sync(
 
 
 def open_watcher(
-    settings: Settings, job: SyncJob, store: ObjectStore, report: Callable[[Event], None], stop: threading.Event
+    settings: Settings,
+    job: SyncJob,
+    store: ObjectStore,
+    report: Callable[[Event], None],
+    stop: threading.Event,
+    telemetry: Telemetry,
 ) -> Watcher:
-    """A watcher of the folder; it opens connections when it runs, and anew after every outage."""
+    """A watcher of the folder; it opens connections when it runs, and anew after every outage.
+
+    ``telemetry`` tells how it is, and what it has done.
+    """
+    from lfk.roles.sync_readings import of_event, of_watcher
     from lfk.roles.watch import Pace, Watcher
 
     pace = Pace(settings.rescan, settings.poll, settings.watch_by)
-    return Watcher(job, lambda note: open_sync(settings, job, store, note, stop), report, stop, pace=pace)
+    counted = telemetry.page.told(report, of_event)
+    watcher = Watcher(
+        job,
+        lambda note: open_sync(settings, job, store, note, stop, telemetry.tracer),
+        counted,
+        stop,
+        pace=pace,
+    )
+    telemetry.page.show("sync", lambda: watcher.pulse.health(stop), lambda: of_watcher(watcher))
+    return watcher
 
 
 @contextmanager
 def watching(
-    settings: Settings, job: SyncJob, store: ObjectStore, report: Callable[[Event], None], stop: threading.Event
+    settings: Settings,
+    job: SyncJob,
+    store: ObjectStore,
+    report: Callable[[Event], None],
+    stop: threading.Event,
+    telemetry: Telemetry,
 ) -> Iterator[None]:
     """Watch on a thread of its own while the block runs; ends with it. Sets ``stop`` if watching is impossible.
 
     Raises:
         LfkError: what made it impossible, at the block's end.
     """
-    watcher = open_watcher(settings, job, store, report, stop)
+    watcher = open_watcher(settings, job, store, report, stop, telemetry)
     failure: list[BaseException] = []
 
     def watch() -> None:

@@ -18,6 +18,8 @@ from tests.acceptance.command import Lfk
 
 #: Of the engine's own installation: never in a lean role.
 ENGINE = {"torch", "torchaudio", "whisperx", "pyannote", "av", "ctranslate2", "faster_whisper", "transformers", "numpy"}
+#: Only where metrics are served or traces sent.
+TELEMETRY = {"prometheus_client", "opentelemetry"}
 #: Of the base installation, but slow to load: not for showing help.
 SLOW = {
     "boto3",
@@ -30,6 +32,7 @@ SLOW = {
     "dotenv",
     "sqlite3",
     "asyncio",
+    *TELEMETRY,
 }
 
 _PROBE = """
@@ -74,7 +77,7 @@ def test_a_pass_of_sync_over_a_folder_store_loads_no_engine_and_no_s3(tmp_path: 
     (tmp_path / "recordings" / "a.wav").write_bytes(b"RIFF")
     modules = loaded(tmp_path, "sync", "recordings", LFK_STORE="store", LFK_SETTLE="0")
     assert (tmp_path / "store" / "audio" / "a.wav").exists()
-    assert not modules & (ENGINE | {"boto3", "botocore", "minio", "rich", "watchdog"})
+    assert not modules & (ENGINE | TELEMETRY | {"boto3", "botocore", "minio", "rich", "watchdog"})
     assert not loaded(tmp_path, "submit", "a.wav", LFK_STORE="store") & (ENGINE | {"boto3", "minio", "rich"})
 
 
@@ -117,4 +120,4 @@ def test_a_hub_with_the_real_engine_loads_none_of_it_itself(tmp_path: Path) -> N
     folder.mkdir(parents=True)
     (folder / "x.wav").write_bytes(b"no audio")
     modules = loaded(tmp_path, "hub", "--workers", "1", "--max-jobs", "1", code=1, timeout=180, LFK_STORE="store")
-    assert not modules & ENGINE
+    assert not modules & (ENGINE | TELEMETRY)

@@ -279,6 +279,11 @@ def test_a_command_runs_once_for_each_transcript(local: Lfk) -> None:
         local.folder, **{**local.environ, "LFK_EXEC": "sh -c 'test -s \"$1\"' x {srt}", "LFK_FILTER": "status=done"}
     )
     assert expect_ok(service("transcripts", "--json")).of("summary")[0]["ran"] == 2
+    failing = {"LFK_EXEC": "false", "LFK_EXEC_ATTEMPTS": "2", "LFK_LOG_FORMAT": "json", "LFK_FILTER": "path=talk 0*"}
+    ended = Lfk(local.folder, **{**local.environ, **failing})("transcripts", "--json")
+    logged = [one for line in ended.err.splitlines() if "level" in (one := json.loads(line))]
+    (announced,) = ended.of("transcript")
+    assert [(one["event_id"], one["job_id"]) for one in logged] == [(announced["event_id"], announced["job_id"])]
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,15 @@ def test_a_key_keeps_to_a_partition_and_its_order(broker: Broker, topic: str) ->
     assert len(set(homes.values())) > 1
 
 
+def test_a_snapshot_begins_where_it_is_told_to(broker: Broker, topic: str) -> None:
+    publish(broker, numbered(topic, 30))
+    first = next(iter(broker.snapshot(topic))).partition
+    here = [record.offset for record in broker.snapshot(topic) if record.partition == first]
+    read = list(broker.snapshot(topic, starts={first: here[2]}))
+    assert [(record.partition, record.offset) for record in read] == [(first, offset) for offset in here[2:]]
+    assert list(broker.snapshot(topic, starts={first: here[-1] + 1})) == []
+
+
 def test_a_snapshot_ends_and_commits_nothing(broker: Broker, topic: str) -> None:
     assert list(broker.snapshot(topic)) == []
     publish(broker, numbered(topic, 30))

@@ -282,6 +282,12 @@ SCENES: Mapping[str, Scene] = {
             "lfk models adopt usb": "tests/integration/test_model_adoption.py",
         },
     ),
+    "docs/observability.md": Scene(
+        elsewhere={
+            "curl": "tests/acceptance/test_observability.py",
+            "lfk status --serve": "tests/acceptance/test_observability.py",
+        },
+    ),
     "docs/receiving.md": Scene(
         prepare=lambda lfk: (recordings(lfk.folder / "rec"), transcribed(lfk), a_program(lfk, "notify")),
     ),

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from lfk.brokers.base import Partition, Progress, Record
+from lfk.brokers.base import Partition, Progress, Record, TopicPlan
 from lfk.brokers.codec import JsonCodec
 from lfk.brokers.memory import MemoryBroker
 from lfk.core.ledger import Ledger
 from lfk.core.lengths import likely_seconds
 from lfk.core.messages import Announcement, AudioReference, Failure
 from lfk.roles import backlog
-from lfk.roles.backlog import Outlook, failure_causes, look_ahead, pace, waiting
+from lfk.roles.backlog import Load, Outlook, failure_causes, load, look_ahead, pace
 from lfk.roles.failures import Failures
 from lfk.roles.status import look
 from lfk.stores.memory import MemoryStore
@@ -59,6 +59,10 @@ def answer(pair: str, *, seconds: float = 60.0, ago: float = 0.0, **facts: objec
     return CODEC.encode_announcement(told)
 
 
+def measured(broker: MemoryBroker) -> Load:
+    return load(broker, GROUP, AUDIO, ROOTS, CODEC.decode_reference)
+
+
 def settle(broker: MemoryBroker, done: Sequence[int]) -> None:
     """Commit that the references at these offsets are done."""
     member = broker.member(GROUP, [AUDIO], Joins())
@@ -73,7 +77,7 @@ def settle(broker: MemoryBroker, done: Sequence[int]) -> None:
     member.close()
 
 
-class TestWaiting:
+class TestLoad:
     def test_what_is_asked_for_and_how_long_it_is(self, broker: MemoryBroker) -> None:
         send(
             broker,
@@ -83,8 +87,8 @@ class TestWaiting:
             reference("simple/tiny/c.mp4", transcription_approach="diarisation.base", duration=30.0),
             b"not a reference",
         )
-        found = waiting(broker, GROUP, AUDIO, 4, ROOTS, CODEC.decode_reference)
-        assert {pair: (one.files, one.audio, one.told) for pair, one in found.items()} == {
+        seen = measured(broker)
+        assert {pair: (one.files, one.audio, one.told) for pair, one in seen.pairs.items()} == {
             "simple.tiny": (2, 110.0, 100.0),
             "diarisation.base": (1, 30.0, 30.0),
             backlog.UNKNOWN: (1, 0.0, 0.0),
@@ -95,16 +99,32 @@ class TestWaiting:
         settle(broker, [0, 1, 5, 9])
         status = look(broker, MemoryStore(), ROOTS, GROUP, (AUDIO,))
         assert status.waiting == {AUDIO: 6}
-        assert waiting(broker, GROUP, AUDIO, 6, ROOTS, CODEC.decode_reference)["simple.tiny"].files == 6
+        assert (measured(broker).files, measured(broker).pairs["simple.tiny"].files) == (6, 6)
 
     def test_a_long_queue_is_read_in_part(self, broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(backlog, "_READ", 10)
         send(broker, AUDIO, *(reference(f"simple/tiny/{number}.wav", duration=2.0) for number in range(50)))
-        one = waiting(broker, GROUP, AUDIO, 50, ROOTS, CODEC.decode_reference)["simple.tiny"]
+        one = measured(broker).pairs["simple.tiny"]
         assert (one.files, one.audio, one.told) == (50, 100.0, 100.0)
 
     def test_nothing_waits(self, broker: MemoryBroker) -> None:
-        assert waiting(broker, GROUP, AUDIO, 0, ROOTS, CODEC.decode_reference) == {}
+        assert measured(broker) == Load()
+        broker.ensure_topics([TopicPlan(AUDIO, 1, 1)])
+        assert measured(broker) == Load()
+
+    def test_what_is_answered_below_the_group_s_place_is_not_read(
+        self, broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        send(broker, AUDIO, *(reference(f"simple/tiny/{number}.wav", duration=1.0) for number in range(20)))
+        settle(broker, range(15))
+        monkeypatch.setattr(backlog, "_PASSED", 6)
+        assert measured(broker).files == 5
+
+    def test_references_that_say_nothing_are_taken_to_be_like_the_others(self, broker: MemoryBroker) -> None:
+        send(broker, AUDIO, reference("simple/tiny/a.wav"))
+        assert measured(broker).audio == 300.0
+        send(broker, AUDIO, *(reference(f"simple/tiny/{number}.wav", duration=60.0) for number in range(2)))
+        assert (measured(broker).audio, measured(broker).oldest) == (180.0, NOW)
 
 
 class TestPace:

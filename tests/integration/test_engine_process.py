@@ -102,6 +102,10 @@ def test_a_crash_is_told_and_the_next_task_is_served(tmp_path: Path, fault: str,
         with pytest.raises(EngineCrashed, match=says) as caught:
             one.run(task(tmp_path, fault))
         assert one.run(task(tmp_path)).provenance["jobs"] == 1
+        vitals = one.vitals
+        assert (vitals.failed, vitals.recycled) == (1, 0)
+        assert vitals.memory > 1 << 20
+    assert one.vitals.memory == 0
     assert "transcribe" in caught.value.message
     if fault == "segfault":
         assert "about to read address zero" in caught.value.message
@@ -229,6 +233,7 @@ def test_what_libraries_leave_behind_goes_with_the_child(tmp_path: Path) -> None
 def test_replaced_after_so_many_jobs(tmp_path: Path) -> None:
     with engine(EngineLimits(recycle_jobs=2)) as one:
         pids = [one.run(task(tmp_path)).provenance["pid"] for _ in range(5)]
+        assert (one.vitals.failed, one.vitals.recycled) == (0, 2)
     assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [2, 2, 1]
 
 

@@ -174,6 +174,17 @@ def test_what_the_older_tool_sends_becomes_a_proper_wav_and_one_reference(world:
     assert committed.offset == 3
 
 
+def test_the_trace_of_who_sent_the_chunks_goes_on_with_the_reference(world: World) -> None:
+    parent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    for chunk in numbered(PATH, b"ab", b"cd"):
+        record = Record("chunks", b"k", CODEC.encode_chunk(chunk), {"traceparent": parent, "other": b"x"})
+        world.broker.publisher().send(record, lambda _error: None)
+    assert world.run().joined == 1
+    (record,) = world.broker.snapshot("audio")
+    assert record.headers["traceparent"] == parent
+    assert "other" not in record.headers
+
+
 def test_any_interleaving_never_mixes_files(world: World) -> None:
     one = numbered("simple/tiny/one.mp3", b"1a", b"1b", b"1c", upload="u1")
     two = numbered("simple/tiny/two.mp3", b"2a", b"2b", upload="u2")

@@ -1,4 +1,5 @@
-"""``make services``: fetches what the tests' servers run from, so that no test waits for a download or a build.
+"""``make services``: fetches what the tests' servers run from and the tools that check what is deployed, so that no
+test waits for a download or a build.
 
 That is the image where a Docker engine answers, else the local program; nothing where the environment has an address.
 A server that cannot be had is reported and passed over: its tests are skipped then, saying why.
@@ -14,8 +15,9 @@ import sys
 import time
 
 from tests.services.containers import engine_answers, pull
-from tests.services.programs import MissingError, cache_folder, fetch
+from tests.services.programs import MissingError, Program, cache_folder, fetch
 from tests.services.provide import SERVICES, Service
+from tests.services.tools import TOOLS
 
 
 def main() -> int:
@@ -25,7 +27,9 @@ def main() -> int:
     for service in SERVICES.values():
         shared = _has_address(service) or _has_image(service)
         if required or not shared:
-            missing |= not _has_program(service)
+            missing |= not _has_program(service.program)
+    for tool in TOOLS:
+        missing |= not _has_program(tool)
     return 1 if missing and required else 0
 
 
@@ -49,11 +53,11 @@ def _has_image(service: Service) -> bool:
     return True
 
 
-def _has_program(service: Service) -> bool:
-    print(f"{service.name}: ", end="", flush=True)
+def _has_program(program: Program) -> bool:
+    print(f"{program.name}: ", end="", flush=True)
     began = time.monotonic()
     try:
-        fresh = fetch(service.program, cache_folder(os.environ))
+        fresh = fetch(program, cache_folder(os.environ))
     except MissingError as error:
         print(f"not to be had: {error}")
         return False

@@ -84,6 +84,8 @@ class GoProgram:
     name: str
     package: str
     version: str
+    #: Parts of it that are built or left out.
+    tags: tuple[str, ...] = ()
 
     def home(self, cache: Path) -> Path:
         return cache / "services" / f"{self.name}-{self.version}"
@@ -94,7 +96,8 @@ class GoProgram:
 
     def fetch_into(self, folder: Path) -> None:
         # Without cgo no C compiler is needed, without symbols linking takes half the time.
-        command = ["install", "-trimpath", "-ldflags=-s -w", f"{self.package}@{self.version}"]
+        options = ["-trimpath", "-ldflags=-s -w", *([f"-tags={','.join(self.tags)}"] if self.tags else [])]
+        command = ["install", *options, f"{self.package}@{self.version}"]
         _run("go", command, folder, {"GOBIN": str(folder), "CGO_ENABLED": "0"})
 
 

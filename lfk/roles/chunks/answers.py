@@ -41,7 +41,9 @@ class Answers:
         assert audio.job.address is not None, "it was addressed with its first chunk"  # noqa: S101
         location = audio.job.address.location
         try:
-            record = reference_record(self._codec, self._topic, EVENT_SOURCE, location, reference)
+            record = reference_record(
+                self._codec, self._topic, EVENT_SOURCE, location, reference, audio.job.record.headers
+            )
         except RejectedReference as error:
             return self.failed(partition, audio, error)
         return Answer(partition, audio.offsets, [record], _outcome(audio, None))

@@ -37,12 +37,14 @@ from lfk.core.errors import (
     Unreachable,
 )
 from lfk.core.messages import AudioReference
+from lfk.roles.at_work import at_work
 from lfk.roles.chunks.answers import Answers
 from lfk.roles.chunks.audio import Audio, GatewaySummary, Joined, Stopped, key_of
 from lfk.roles.chunks.keeper import Keeper
 from lfk.roles.chunks.partitions import Answer, Owned, Partitions
 from lfk.roles.chunks.plan import GatewayPlan
 from lfk.roles.chunks.spool import Spool, over_budget
+from lfk.roles.health import Pulse
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +107,9 @@ class Gateway:
         self._paused: set[Partition] = set()
         self._looked = self._settled_at = self._active_at = clock()
         self._joined_group = False
+        self.pulse = Pulse()
+        #: Chunks taken in and not settled, as of the last turn.
+        self.in_hand = 0
         self.summary = GatewaySummary()
         self._member = broker.member(plan.group, [plan.topic], self)
 
@@ -132,6 +137,7 @@ class Gateway:
         return self._clock() - self._active_at >= self._plan.exit_when_idle
 
     def _turn(self) -> None:
+        self.pulse.beat()
         busy = bool(self._storing) or self._partitions.unsettled
         record = self._member.poll(_BUSY_POLL_SECONDS if busy else _IDLE_POLL_SECONDS)
         if record is not None:
@@ -139,7 +145,8 @@ class Gateway:
         self._serve()
         self._look_for_late()
         self._steer_flow()
-        if self._partitions.in_hand:
+        self.in_hand = self._partitions.in_hand
+        if self.in_hand:
             self._active_at = self._clock()
 
     def _serve(self) -> None:
@@ -160,6 +167,7 @@ class Gateway:
         while self._storing:
             if self._clock() >= deadline:
                 self._abandon.set()
+            self.pulse.beat()
             self._member.poll(_BUSY_POLL_SECONDS)
             self._serve()
         for _attempt in range(_LAST_SETTLEMENTS):
@@ -172,6 +180,7 @@ class Gateway:
         """Load each partition's ledger from what the group committed, and start from that very read."""
         self._partitions.load(committed)
         self._joined_group = True
+        self.pulse.serves()
         self._active_at = self._clock()
         return {partition: progress.offset if progress else None for partition, progress in committed.items()}
 
@@ -265,7 +274,8 @@ class Gateway:
         reference, failure = None, None
         try:
             assert audio.job.address is not None, "it was addressed with its first chunk"  # noqa: S101
-            reference = self._keeper.keep(audio, audio.job.address)
+            with at_work(audio.job):
+                reference = self._keeper.keep(audio, audio.job.address)
         except BaseException as error:  # noqa: BLE001 - it is judged by the owner
             failure = error
         self._stored.put(_Stored(partition, audio, reference, failure))

@@ -77,7 +77,7 @@ def announcement_record(announcement: Announcement, job: Job, codec: Codec, topi
         type_=TRANSCRIPT_TYPE,
         source=SOURCE,
         timestamp=announcement.timestamp,
-        carried=job.record.headers,
+        carried=job.record.headers if job.trace is None else {TRACEPARENT: job.trace},
     )
     return Record(topics.transcripts, key, codec.encode_announcement(announcement), headers)
 

@@ -88,6 +88,10 @@ class Holdings:
         """References taken in and not settled."""
         return sum(owned.ledger.open for owned in self._owned.values())
 
+    def by_partition(self) -> dict[Partition, int]:
+        """As :attr:`in_hand`, for each partition that is owned."""
+        return {partition: owned.ledger.open for partition, owned in self._owned.items()}
+
     def pressed(self, partition: Partition) -> bool:
         """The partition's note is near its limit."""
         return self._owned[partition].ledger.pressed

@@ -40,7 +40,9 @@ from lfk.roles.hub.job import Job
 from lfk.roles.hub.plan import HubPlan, Summary
 from lfk.roles.hub.self_check import SelfCheck, Trouble
 from lfk.roles.hub.threads import Begin, Ended, JobThreads, Probed, Recorded
+from lfk.roles.hub.trace import trace_job
 from lfk.roles.hub.waiting import Waiting
+from lfk.roles.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +77,7 @@ class Hub:
         describe: Callable[[Job], None],
         report: Callable[[Announcement], None],
         references_missed: Callable[[], None],
+        tracer: Tracer | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """``describe`` notes what a job's record asks for, ``report`` gets every announcement that is settled.
@@ -88,11 +91,13 @@ class Hub:
         self._stop_engines = stop_engines
         self._report = report
         self._references_missed = references_missed
+        self._tracer = tracer
         self._clock = clock
         self._waiting = Waiting(plan, describe)
         self._holdings = Holdings(plan.topics.dlq, self._concluded)
         self._running: dict[int, tuple[Hashable, Job]] = {}
         self._seen_running: tuple[Job, ...] = ()
+        self._seen_in_hand: Mapping[Partition, int] = {}
         self._begins: list[Begin] = []
         self._self_check = SelfCheck(threads.probe, plan.breaker)
         #: Out of the group because of trouble.
@@ -115,6 +120,11 @@ class Hub:
     def running(self) -> tuple[Job, ...]:
         """Jobs in the hands of threads, as of the last change."""
         return self._seen_running
+
+    @property
+    def in_hand(self) -> Mapping[Partition, int]:
+        """The partitions that are this hub's, each with its references that are taken in and not settled."""
+        return self._seen_in_hand
 
     @property
     def trouble(self) -> Trouble | None:
@@ -178,6 +188,7 @@ class Hub:
             self._queue(job)
         self._start_jobs()
         self._flow.steer(self._holdings.partitions, self._enough())
+        self._seen_in_hand = self._holdings.by_partition()
         if self._holdings.in_hand:
             self._active_at = time.monotonic()
 
@@ -343,6 +354,7 @@ class Hub:
                 self._worked = True
                 self._self_check.worked()
             self._let_go(job)
+            self._trace(job, None)
             record = announcement_record(ended.announcement, job, self._codec, self._plan.topics)
             self._holdings.answer(Answer(job, [record], ended.announcement))
         elif error is None or (self._stop.is_set() and (error.suspect or error.kind is Kind.TRANSIENT)):
@@ -391,6 +403,7 @@ class Hub:
         log.warning("%s at %s, again in %.0f s: %s", error.code, job.stage, wait, error, extra=_about(job))
         self._let_go(job)
         self.summary.retried += 1
+        self._trace(job, error)
         again = retry_record(job, error, attempts, self._clock() + wait, self._plan.topics)
         self._holdings.answer(Answer(job, [again], None))
 
@@ -406,11 +419,17 @@ class Hub:
         self._let_go(job)
         failure = report.announcement.error
         attempts = failure.attempts if failure else 0
+        self._trace(job, report.error)
         records = [
             announcement_record(report.announcement, job, self._codec, self._plan.topics),
             dead_letter(job, report.error, attempts, self._plan.topics),
         ]
         self._holdings.answer(Answer(job, records, report.announcement))
+
+    def _trace(self, job: Job, error: LfkError | None) -> None:
+        """An attempt is over."""
+        if self._tracer is not None:
+            job.trace = trace_job(self._tracer, job, error)
 
     def _let_go(self, job: Job) -> None:
         """The job's thread is free again."""
@@ -427,6 +446,7 @@ class Hub:
             self.summary.done += 1
             self.summary.reused += announcement.reused
             self.summary.audio_seconds += announcement.duration or 0.0
+            log.info("answered: %s", "reused" if announcement.reused else "done", extra=_about(answer.job))
         else:
             self.summary.failed += 1
         self._report(announcement)

@@ -55,8 +55,9 @@ class Job:
     stage: str = "receive"
     #: How much of the stage is through, 0–1.
     part: float = 0.0
-    #: When a thread took it, seconds since the epoch.
+    #: When a thread took it, and when each stage of this run began, seconds since the epoch.
     started: float = 0.0
+    began: dict[str, float] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     #: An attempt of this delivery has begun and is recorded.
@@ -71,6 +72,14 @@ class Job:
     transcribed: bool = False
     #: The hub has lost this job's partition: finish what helps, announce nothing.
     orphaned: bool = False
+    #: What its answer names as its parent (``traceparent``), where the hub traces; else what its record carries is
+    #: carried on.
+    trace: bytes | None = None
+
+    def enter(self, stage: str) -> None:
+        """It is in this stage from now on, unless it was already."""
+        self.stage = stage
+        self.began.setdefault(stage, time.time())
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +128,7 @@ class JobRunner:
             LfkError: the job did not come to an end; ``job.stage`` says where.
         """
         job.started = time.time()
+        job.began.clear()
         job.stage = "parse"
         reference = job.reference = self._codec.decode_reference(job.record.value)
         made = reference.timestamp or job.record.timestamp
@@ -252,6 +262,7 @@ class JobRunner:
     ) -> Published:
         forced_by = job.event_id if job.reference is not None and job.reference.force else None
         with self._scratch.job(info.size, self._stop) as folder:
+            job.enter("fetch")
             with _timed(job, "fetch"):
                 audio = folder / f"audio{_suffix(address.location.name)}"
                 info, sha256 = self._store.download(
@@ -273,28 +284,29 @@ class JobRunner:
                 )
                 if job.result is None or job.result.job_id != job.job_id:
                     job.result = self._transcribe(job, task, begin, heard)
-                job.stage = "write"
+                job.enter("write")
                 result = self._results.save(job.result, forced_by)
-        job.stage = "write"
+        job.enter("write")
         with _timed(job, "write"):
             return self._results.publish(key, address, version, result, rendering)
 
     def _transcribe(self, job: Job, task: Task, begin: Callable[[], None], heard: str) -> StoredResult:
         """Engine work. The recognition is kept as soon as it is there: no later stage's failure costs it."""
-        job.stage = "queue"
+        job.enter("queue")
         with self._pool.engine(job.rank) as engine:
             begin()
 
             def progress(stage: str, part: float) -> None:
-                job.stage, job.part = stage, part
-                log.debug("%s %.0f%%", stage, part * 100, extra={"job_id": job.job_id})
+                job.enter(stage)
+                job.part = part
+                log.debug("%s %.0f%%", stage, part * 100)
 
             def recognised(transcript: Transcript) -> None:
                 try:
                     self._results.save_recognition(heard, transcript)
                 except LfkError as error:
                     # It only saves work should something fail later; the work that is under way goes on.
-                    log.warning("the recognition is not kept: %s", error, extra={"job_id": job.job_id})
+                    log.warning("the recognition is not kept: %s", error)
 
             outcome = engine.run(task, progress, recognised)
         job.transcribed = True

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from lfk.core.errors import LfkError, Suspect
 from lfk.core.messages import Announcement
+from lfk.roles.at_work import at_work
 from lfk.roles.hub.job import Job, JobRunner
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,10 @@ class JobThreads:
             self.reports.put(errand())
 
     def _run(self, job: Job) -> Report:
+        with at_work(job):
+            return self._run_to_its_end(job)
+
+    def _run_to_its_end(self, job: Job) -> Report:
         try:
             return Ended(job, announcement=self._runner.run(job, lambda: self._begin(job)))
         except Released:
@@ -118,12 +123,13 @@ class JobThreads:
         except LfkError as error:
             return Ended(job, error=error)
         except Exception as error:
-            log.exception("a fault of lfk itself, at %s", job.stage, extra={"event_id": job.event_id})
+            log.exception("a fault of lfk itself, at %s", job.stage)
             return Ended(job, error=UnexpectedFailure(f"{type(error).__name__} in stage {job.stage}"))
 
     def _record(self, job: Job, announcement: Announcement, error: LfkError) -> Report:
         try:
-            self._record_failure(job, announcement, error)
+            with at_work(job):
+                self._record_failure(job, announcement, error)
         except LfkError as unrecorded:
             return Recorded(job, announcement, error, unrecorded)
         return Recorded(job, announcement, error)
