@@ -11,7 +11,7 @@ from tests.acceptance.command import Lfk
 from tests.acceptance.test_pipeline import expect_ok, make_recordings
 from tests.docs.pages import ROOT, blocks
 
-FORMAT, APPROACH = ("\n".join(block.lines) for block in blocks("docs/extending.md") if block.language == "python")
+FORMAT, APPROACH = ("\n".join(block.lines) for block in blocks("docs/extending.md") if block.language)
 
 
 @pytest.fixture
