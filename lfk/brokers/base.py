@@ -142,8 +142,11 @@ class Broker(Protocol):
     def member(self, group: str, topics: Sequence[str], listener: GroupListener) -> Member:
         """Join a group as one that settles."""
 
-    def snapshot(self, topic: str, since: int | None = None) -> Iterator[Delivered]:
+    def snapshot(self, topic: str, since: int | None = None, *, undecided: bool = False) -> Iterator[Delivered]:
         """Every record up to the end as it is now (committed ones only), from ``since`` (ms) on; commits nothing.
+
+        ``undecided``: also those of transactions that are open or came to nothing, and what lies behind an open one.
+        Whoever has to know that a record is *not* there asks for them.
 
         Raises:
             TopicMissing: nobody created the topic.

@@ -105,10 +105,10 @@ class KafkaBroker:
         """Which topics share a consumer: none, as a group evens out only what each of its consumers has in all."""
         return [[topic] for topic in topics]
 
-    def snapshot(self, topic: str, since: int | None = None) -> Iterator[Delivered]:
+    def snapshot(self, topic: str, since: int | None = None, *, undecided: bool = False) -> Iterator[Delivered]:
         starts = self._starts(topic, since)
         waiting = {tp.partition for tp in starts}
-        with self._reader(topic, starts) as consumer:
+        with self._reader(topic, starts, undecided=undecided) as consumer:
             while waiting:
                 with kafka_border(f"reading {topic}"):
                     message = consumer.poll(REQUEST_SECONDS)
@@ -269,11 +269,15 @@ class KafkaBroker:
         return [TopicPartition(p.topic, p.number, offset) for p, offset in self.positions(topic, since).items()]
 
     @contextmanager
-    def _reader(self, topic: str, starts: list[TopicPartition], group: str | None = None) -> Iterator[Consumer]:
+    def _reader(
+        self, topic: str, starts: list[TopicPartition], group: str | None = None, *, undecided: bool = False
+    ) -> Iterator[Consumer]:
         """A consumer at ``starts`` that is a member of no group; it may look at what ``group`` has committed."""
         config = {**self._config_for(_CONSUMER), "group.id": group or f"lfk-reader-{uuid.uuid4().hex[:12]}"}
         config["enable.partition.eof"] = True
         del config["partition.assignment.strategy"]
+        if undecided:
+            config["isolation.level"] = "read_uncommitted"
         with kafka_border(f"reading {topic}"):
             consumer = Consumer(config)
         try:

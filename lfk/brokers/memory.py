@@ -111,7 +111,7 @@ class MemoryBroker:
         self._join(member)
         return member
 
-    def snapshot(self, topic: str, since: int | None = None) -> Iterator[Delivered]:
+    def snapshot(self, topic: str, since: int | None = None, *, undecided: bool = False) -> Iterator[Delivered]:  # noqa: ARG002 - a transaction is written whole here
         starts = self._starts(topic, since)
         with self._changed:
             found = [

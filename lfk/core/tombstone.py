@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from lfk.core.location import Location
+from lfk.core.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,23 @@ class Tombstone:
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a tombstone: {type(error).__name__} {error}") from error
+
+
+def tombstone_of(
+    manifest: Manifest, transcript: str, *, timestamp: int, modified: float, version_id: str | None
+) -> Tombstone:
+    """The tombstone of the audio that a manifest is of; ``transcript`` is the manifest's own location."""
+    return Tombstone(
+        location=manifest.path_to_audio,
+        sha256=manifest.audio.sha256,
+        size=manifest.audio.size,
+        etag=manifest.audio.etag,
+        modified=modified,
+        job_id=manifest.job_id,
+        transcript=transcript,
+        timestamp=timestamp,
+        version_id=version_id,
+    )
 
 
 def tombstone_name(audio: Location) -> str:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
 
-from lfk.brokers.base import Broker, Delivered, Standing
+from lfk.brokers.base import Broker, Delivered
 from lfk.core.addressing import Roots, resolve
 from lfk.core.errors import RejectedReference
-from lfk.core.ledger import Ledger, NoteUnreadable
 from lfk.core.lengths import likely_seconds
 from lfk.core.messages import Announcement, AudioReference
 from lfk.roles.failures import Failures
+from lfk.roles.group_progress import unfinished
 from lfk.stores.base import ObjectStore
 
 #: Unfinished references of a topic that are read; the rest is taken to be like them.
@@ -96,7 +96,7 @@ def waiting(
     """What the ``count`` unfinished references of a topic ask for, by ``approach.model``."""
     found: dict[str, Waiting] = defaultdict(Waiting)
     read = 0
-    for record in islice(_unfinished(broker, group, topic), _READ) if count else ():
+    for record in islice(unfinished(broker, group, topic), _READ) if count else ():
         read += 1
         _add(found, record, roots, decode)
     if _READ <= read < count:
@@ -105,25 +105,6 @@ def waiting(
             one.audio *= count / read
             one.told *= count / read
     return dict(found)
-
-
-def _unfinished(broker: Broker, group: str, topic: str) -> Iterator[Delivered]:
-    standing = broker.standing(group, topic)
-    ledgers = {partition: _ledger(one) for partition, one in standing.items()}
-    for record in broker.snapshot(topic):
-        ledger = ledgers.get(record.partition)
-        if ledger is None or not ledger.settled(record.offset):
-            yield record
-
-
-def _ledger(standing: Standing) -> Ledger:
-    progress = standing.progress
-    if progress is None:
-        return Ledger()
-    try:
-        return Ledger.load(progress.offset, progress.note)
-    except NoteUnreadable:
-        return Ledger.load(progress.offset, "")
 
 
 def _add(

@@ -1,10 +1,11 @@
-"""What every role that settles its own progress does with what its group has committed."""
+"""What a group has committed, as roles read it that settle their own progress or look at another group's."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
-from lfk.brokers.base import Partition, Progress
+from lfk.brokers.base import Broker, Delivered, Partition, Progress
 from lfk.core.ledger import Ledger, NoteUnreadable
 
 log = logging.getLogger(__name__)
@@ -24,3 +25,20 @@ def committed_ledger(partition: Partition, progress: Progress | None) -> Ledger:
         # Work may repeat then (results may not): everything behind the offset is looked at again.
         log.error("%s/%d: the committed note is not readable: %s", partition.topic, partition.number, error)
         return Ledger(progress.offset)
+
+
+def unfinished(broker: Broker, group: str, topic: str, *, undecided: bool = False) -> Iterator[Delivered]:
+    """The records of a topic that its group is not done with; ``undecided`` as for :meth:`Broker.snapshot`.
+
+    What the group has committed is read first: a record that is finished meanwhile still counts as unfinished. An
+    aborted one does so (where ``undecided``) until a later record of its partition is delivered.
+
+    Raises:
+        Unreachable, TopicMissing: the broker.
+    """
+    standing = broker.standing(group, topic)
+    ledgers = {partition: committed_ledger(partition, one.progress) for partition, one in standing.items()}
+    for record in broker.snapshot(topic, undecided=undecided):
+        ledger = ledgers.get(record.partition)
+        if ledger is None or not ledger.settled(record.offset):
+            yield record

@@ -176,6 +176,16 @@ class ObjectStore(Protocol):
             PreconditionFailed: an object is there and is another one.
         """
 
+    def delete_version(self, location: Location, version_id: str) -> None:
+        """Remove one version of an object for good; nothing happens where a store keeps none, or not that one.
+
+        :meth:`delete` only hides an object that is kept in versions. Whoever removes the newest version without that
+        brings the one before it back to light.
+
+        Raises:
+            AccessDenied: among other reasons, a lock of the bucket holds it.
+        """
+
     def sweep(self, prefix: Location, *, older_than: float) -> int:
         """Remove what uploads of lfk below ``prefix`` left behind when they were broken off; returns how many.
 

@@ -188,6 +188,9 @@ class FolderStore:
             self._records.remove(location.key)
             self._tree.prune(parts[:-1])
 
+    def delete_version(self, location: Location, version_id: str) -> None:  # noqa: ARG002 - none are kept
+        self._parts(location)
+
     def sweep(self, prefix: Location, *, older_than: float) -> int:
         self._folder_parts(prefix)
         with folder_border(prefix):

@@ -158,6 +158,10 @@ class MemoryStore:
                 self._require(condition, location)
                 del self._objects[location]
 
+    def delete_version(self, location: Location, version_id: str) -> None:  # noqa: ARG002 - none are kept
+        self._begin("delete_version", location)
+        object_key(location)
+
     def sweep(self, prefix: Location, *, older_than: float) -> int:  # noqa: ARG002 - nothing is ever left behind
         self._begin("sweep", prefix)
         return 0

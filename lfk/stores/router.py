@@ -76,6 +76,9 @@ class RoutingStore:
     def delete(self, location: Location, *, condition: IfMatch | None = None) -> None:
         self._at(location).delete(location, condition=condition)
 
+    def delete_version(self, location: Location, version_id: str) -> None:
+        self._at(location).delete_version(location, version_id)
+
     def sweep(self, prefix: Location, *, older_than: float) -> int:
         return self._at(prefix).sweep(prefix, older_than=older_than)
 

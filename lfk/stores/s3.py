@@ -41,6 +41,8 @@ SMALL_BYTES = 8 << 20
 CONCURRENCY = 8
 #: The most that a signature of AWS may last: seven days.
 MAX_LINK_SECONDS = 7 * 24 * 3600
+#: What stores call the version of an object that was written while they kept none.
+_NO_VERSION = "null"
 _ADDRESSING = ("auto", "path", "virtual")
 
 
@@ -223,6 +225,18 @@ class S3Store:
                 if not (conditional and is_unsupported(error)):
                     raise
                 self._connection.client.delete_object(**asked)
+
+    def delete_version(self, location: Location, version_id: str) -> None:
+        if version_id == _NO_VERSION:
+            return
+        with s3_border(location):
+            try:
+                self._connection.client.delete_object(
+                    Bucket=location.bucket, Key=object_key(location), VersionId=version_id
+                )
+            except ClientError as error:
+                if code_of(error) not in ("NoSuchVersion", "NoSuchKey"):
+                    raise
 
     def sweep(self, prefix: Location, *, older_than: float) -> int:
         with s3_border(prefix):

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from lfk.core.errors import UsageError
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
+from lfk.wiring.broker import codec
 from lfk.wiring.places import roots
 from lfk.wiring.syncing import sync_job
 
 if TYPE_CHECKING:
+    from lfk.brokers.base import Broker
     from lfk.roles.cleanup import CleanupSummary, Judged
+    from lfk.roles.pending import Pending
 
 _DAY = 86400.0
 
@@ -47,6 +50,15 @@ def clean_up(
     job = sync_job(settings, local)
     found = Scan(job.source, job.selection, own_folders(job.own_paths))
     return cleanup.local(job.source, iter(found), Placing(job, SyncState(None)))
+
+
+def open_pending(settings: Settings, store: ObjectStore, broker: Broker | None) -> Pending:
+    """Who tells which audio somebody still waits for."""
+    from lfk.roles.pending import Pending
+
+    # The order in which references travel.
+    topics = (settings.topic_audio, settings.topic_bulk, settings.topic_retry)
+    return Pending(broker, store, roots(settings), settings.group, topics, codec(settings).decode_reference)
 
 
 def lifecycle(settings: Settings) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lfk.engine.base import EngineKind
     from lfk.engine.limits import EngineLimits
     from lfk.engine.pool import EnginePool
+    from lfk.roles.hub.backups import BackupsKeeper
     from lfk.roles.hub.health import Health
     from lfk.roles.hub.hub import Hub
     from lfk.roles.hub.job import Job
@@ -122,6 +123,7 @@ def open_hub(
     """
     from lfk.engine.pool import EnginePool
     from lfk.roles.demo import SAMPLE
+    from lfk.roles.expiring import Expiring
     from lfk.roles.failures import Failures
     from lfk.roles.heartbeat import Heartbeat
     from lfk.roles.hub.answers import Topics, failure_record
@@ -165,6 +167,7 @@ def open_hub(
             rendering=rendering(settings),
             fallbacks=settings.model_fallbacks,
             stop=stop,
+            expiring=None if settings.central_backups else Expiring(store, where.records),
         )
 
         def record_failure(job: Job, announcement: Announcement, error: LfkError) -> None:
@@ -207,7 +210,10 @@ def open_hub(
             report=report,
             references_missed=_reconciling(settings, store, stack, stop),
         )
-        heartbeat = Heartbeat(store, where.records, lambda: _at_work(hub, workers))
+        keeper = _backups_keeper(settings, store, broker, hub)
+        if keeper is not None:
+            stack.callback(keeper.close)
+        heartbeat = Heartbeat(store, where.records, lambda: _at_work(hub, workers, keeper))
         stack.callback(heartbeat.close)
         if settings.trim_interval:
             trimmer = Trimmer(broker, settings.group, tuple(plan.lanes.values()), settings.trim_interval)
@@ -231,7 +237,23 @@ def _health(hub: Hub, pool: EnginePool) -> Health:
     )
 
 
-def _at_work(hub: Hub, workers: int) -> Mapping[str, object]:
+def _backups_keeper(settings: Settings, store: ObjectStore, broker: Broker, hub: Hub) -> BackupsKeeper | None:
+    """What deletes stored audio in time; None where it is to stay."""
+    from lfk.roles.expiry import Expiry
+    from lfk.roles.hub.backups import BackupsKeeper
+    from lfk.roles.local_copies import LocalCopies
+    from lfk.wiring.cleanup import open_pending
+
+    if settings.central_backups:
+        return None
+    where, grace, stop = roots(settings), settings.backups_grace, threading.Event()
+    expiry = Expiry(store, where, open_pending(settings, store, broker), grace, stop)
+    folder = _copies(settings)
+    copies = None if folder is None else LocalCopies(folder, store, where, grace, stop)
+    return BackupsKeeper(expiry, copies, lambda: hub.leads, grace, stop)
+
+
+def _at_work(hub: Hub, workers: int, keeper: BackupsKeeper | None) -> Mapping[str, object]:
     """What a hub tells of itself."""
     jobs = [
         {
@@ -250,6 +272,7 @@ def _at_work(hub: Hub, workers: int) -> Mapping[str, object]:
         "failed": hub.summary.failed,
         "jobs": jobs,
         "trouble": str(hub.trouble or ""),
+        "backups": keeper.told if keeper is not None else {},
     }
 
 

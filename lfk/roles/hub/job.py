@@ -17,15 +17,17 @@ from pathlib import Path
 from lfk.brokers.base import Delivered
 from lfk.brokers.codec import Codec
 from lfk.core.addressing import AudioAddress, Roots, resolve
-from lfk.core.errors import AudioEmpty, AudioTooLarge, LfkError, ModelMissing, ObjectMissing, StoreError
+from lfk.core.errors import AudioDeleted, AudioEmpty, AudioTooLarge, LfkError, ModelMissing, ObjectMissing, StoreError
 from lfk.core.identity import job_id as identify_job
 from lfk.core.identity import recognition_id
+from lfk.core.location import Location
 from lfk.core.manifest import AudioVersion, Manifest, Rendering, StoredResult
 from lfk.core.messages import Announcement, AudioReference
 from lfk.core.options import JobOptions, parse_options
 from lfk.core.transcript import Transcript
 from lfk.engine.base import EngineKind, ModelIdentity, Task
 from lfk.engine.pool import EnginePool
+from lfk.roles.expiring import Expiring
 from lfk.roles.failures import Failures
 from lfk.roles.hub.scratch import Scratch
 from lfk.roles.results import Published, Results
@@ -97,7 +99,9 @@ class JobRunner:
         rendering: Rendering,
         fallbacks: Mapping[str, str],
         stop: threading.Event,
+        expiring: Expiring | None = None,
     ) -> None:
+        """``expiring``: where audio is noted that is to be deleted once it is transcribed; None if it is to stay."""
         self._store = store
         self._roots = roots
         self._failures = Failures(store, roots.records)
@@ -110,6 +114,7 @@ class JobRunner:
         self._rendering = rendering
         self._fallbacks = fallbacks
         self._stop = stop
+        self._expiring = expiring
         self._tombstones = Tombstones(store, roots.records)
 
     def run(self, job: Job, begin: Callable[[], None]) -> Announcement:
@@ -137,12 +142,12 @@ class JobRunner:
         key = self._results.claim(address)
         done = self._skip(job, address, key, info, identity, options, rendering)
         if done is None and buried:
-            raise ObjectMissing(
-                f"{address.location} was deleted by `lfk cleanup`, and has no transcript of this kind",
-                hint="upload the file again to have it transcribed in another way",
-            )
+            raise _deleted(address.location)
         if done is None:
             done = self._work(job, address, key, info, identity, options, rendering, begin)
+        if self._expiring is not None and not buried and self._roots.audio.contains(address.location):
+            # Before anybody is told: a hub that dies now does this again, one that dies later has noted it.
+            self._expiring.record(done.manifest, done.location, time.time())
         if reference.causation_id:
             self._come_good(reference.causation_id)
         return announce(job, address, done)
@@ -254,9 +259,7 @@ class JobRunner:
         with self._scratch.job(info.size, self._stop) as folder:
             with _timed(job, "fetch"):
                 audio = folder / f"audio{_suffix(address.location.name)}"
-                info, sha256 = self._store.download(
-                    address.location, audio, limit=self._limits.audio_bytes, etag=info.etag
-                )
+                info, sha256 = self._fetch(address.location, audio, info.etag)
             job.job_id = _job_id(sha256, address, identity, options)
             version = AudioVersion(info.etag, info.size, sha256, info.modified, info.version_id)
             result = self._results.load(job.job_id, forced_by)
@@ -278,6 +281,15 @@ class JobRunner:
         job.stage = "write"
         with _timed(job, "write"):
             return self._results.publish(key, address, version, result, rendering)
+
+    def _fetch(self, location: Location, audio: Path, etag: str) -> tuple[ObjectInfo, str]:
+        try:
+            return self._store.download(location, audio, limit=self._limits.audio_bytes, etag=etag)
+        except ObjectMissing:
+            # It was there a moment ago.
+            if self._tombstones.stand_in(location) is not None:
+                raise _deleted(location) from None
+            raise
 
     def _transcribe(self, job: Job, task: Task, begin: Callable[[], None], heard: str) -> StoredResult:
         """Engine work. The recognition is kept as soon as it is there: no later stage's failure costs it."""
@@ -314,6 +326,10 @@ class JobRunner:
 def _job_id(sha256: str, address: AudioAddress, identity: ModelIdentity, options: JobOptions) -> str:
     approach = address.approach
     return identify_job(sha256, approach.name, identity.name, identity.revision, options.work_in(approach.stages))
+
+
+def _deleted(audio: Location) -> AudioDeleted:
+    return AudioDeleted(f"{audio} was deleted on purpose once it was transcribed, and has no transcript of this kind")
 
 
 class _timed:  # noqa: N801 - used as a statement
