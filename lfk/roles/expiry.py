@@ -212,4 +212,5 @@ def _tell(look: Look, left: _Not) -> None:
     else:
         look.failed += 1
         look.error = printable(f"{left.what}: {left.error}", _TEXT)
-        log.warning("not deleted: %s: %s", left.what, left.error)
+        # One of them is enough: what keeps one mostly keeps them all.
+        log.log(logging.WARNING if look.failed == 1 else logging.DEBUG, "not deleted: %s: %s", left.what, left.error)
