@@ -59,14 +59,17 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
         elif console.as_json or console.verbosity > 0:
             console.note("cleanup", {**fields, "dry_run": not real}, f"kept  {name}  {judged.why}")
 
+    store = open_store(settings)
     with stop_on_signal() as stop:
-        summary = wiring.clean_up(settings, open_store(settings), arguments.local, show, stop)
+        summary = wiring.clean_up(settings, store, arguments.local, show, stop)
         interrupted = stop.is_set()
+    expiring = 0 if arguments.local else wiring.expiring(settings, store)
     fields = {
         "deleted": summary.deleted,
         "bytes": summary.bytes,
         "kept": summary.kept,
         "failed": summary.failed,
+        "expiring": expiring,
         "dry_run": not real,
     }
     verb = "deleted" if real else "would delete"
@@ -74,6 +77,8 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
         f"{verb} {summary.deleted} recordings, {megabytes(summary.bytes)}; {summary.kept} kept, {summary.failed} failed"
     )
     console.result("summary", fields, text)
+    if expiring:
+        console.say(f"hubs delete {expiring} of them by themselves, as CENTRAL_BACKUPS was false when they transcribed")
     if summary.deleted and not settings.cleanup_yes and not settings.dry_run:
         console.say("nothing was deleted: run it again with --yes to delete these")
     if interrupted:

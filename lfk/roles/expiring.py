@@ -1,8 +1,8 @@
-"""What stored audio is to be deleted in time: one small record each, written before its transcript is announced.
+"""What stored audio is to be deleted in time: one small record each, written before its transcript.
 
-``<records>/expiring/<name>.json`` holds the tombstone that the audio will have. Being written before the announcement,
-it is there whatever dies afterwards; that the announcement was made is told by the reference being done with. A later
-transcript of the same audio replaces the record, and so begins the grace time anew.
+``<records>/expiring/<name>.json`` holds the tombstone that the audio will have. Being written before the transcript is
+complete, it is there whatever dies afterwards; that the transcript is announced is told by its reference being done
+with. A later transcript of the same audio replaces the record, and so begins the grace time anew.
 """
 
 from __future__ import annotations

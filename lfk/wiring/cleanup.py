@@ -52,6 +52,13 @@ def clean_up(
     return cleanup.local(job.source, iter(found), Placing(job, SyncState(None)))
 
 
+def expiring(settings: Settings, store: ObjectStore) -> int:
+    """How many recordings hubs are going to delete by themselves."""
+    from lfk.roles.expiring import Expiring
+
+    return sum(1 for _record in Expiring(store, roots(settings).records).listed())
+
+
 def open_pending(settings: Settings, store: ObjectStore, broker: Broker | None) -> Pending:
     """Who tells which audio somebody still waits for."""
     from lfk.roles.pending import Pending

@@ -143,6 +143,7 @@ def open_hub(
     slots = workers + settings.prefetch
     messages = codec(settings)
     failures = Failures(store, where.records)
+    copies = _copies(settings)
     with ExitStack() as stack:
         server = HealthServer(settings.health) if settings.health else None
         if server is not None:
@@ -159,7 +160,7 @@ def open_hub(
             store=store,
             roots=where,
             codec=messages,
-            results=Results(store, where, _copies(settings)),
+            results=Results(store, where, copies),
             kind=kind,
             pool=pool,
             scratch=scratch,
@@ -210,7 +211,7 @@ def open_hub(
             report=report,
             references_missed=_reconciling(settings, store, stack, stop),
         )
-        keeper = _backups_keeper(settings, store, broker, hub)
+        keeper = _backups_keeper(settings, store, broker, copies, hub)
         if keeper is not None:
             stack.callback(keeper.close)
         heartbeat = Heartbeat(store, where.records, lambda: _at_work(hub, workers, keeper))
@@ -237,7 +238,9 @@ def _health(hub: Hub, pool: EnginePool) -> Health:
     )
 
 
-def _backups_keeper(settings: Settings, store: ObjectStore, broker: Broker, hub: Hub) -> BackupsKeeper | None:
+def _backups_keeper(
+    settings: Settings, store: ObjectStore, broker: Broker, copies: tuple[ObjectStore, Location] | None, hub: Hub
+) -> BackupsKeeper | None:
     """What deletes stored audio in time; None where it is to stay."""
     from lfk.roles.expiry import Expiry
     from lfk.roles.hub.backups import BackupsKeeper
@@ -248,9 +251,8 @@ def _backups_keeper(settings: Settings, store: ObjectStore, broker: Broker, hub:
         return None
     where, grace, stop = roots(settings), settings.backups_grace, threading.Event()
     expiry = Expiry(store, where, open_pending(settings, store, broker), grace, stop)
-    folder = _copies(settings)
-    copies = None if folder is None else LocalCopies(folder, store, where, grace, stop)
-    return BackupsKeeper(expiry, copies, lambda: hub.leads, grace, stop)
+    local = None if copies is None else LocalCopies(copies, store, where, grace, stop)
+    return BackupsKeeper(expiry, local, lambda: hub.leads, grace, stop)
 
 
 def _at_work(hub: Hub, workers: int, keeper: BackupsKeeper | None) -> Mapping[str, object]:
@@ -313,7 +315,14 @@ def rendering(settings: Settings) -> Rendering:
 
 
 def _copies(settings: Settings) -> tuple[ObjectStore, Location] | None:
+    """The folder for copies of transcripts, made where it is missing; None where none is named.
+
+    Raises:
+        AccessDenied: it cannot be made.
+    """
     if not settings.transcriptions_folder:
         return None
     root = place(settings.transcriptions_folder, "MAIN_NODE_TRANSCRIPTIONS_FOLDER").as_prefix()
-    return open_folder(root), root
+    folder = open_folder(root)
+    folder.ensure(root)
+    return folder, root

@@ -309,6 +309,25 @@ def test_a_crash_at_any_step_loses_nothing_and_forgets_nothing(tmp_path: Path) -
     assert last > 10, "a look asks the store more often than that"
 
 
+def test_a_hub_that_dies_before_the_transcript_is_complete_has_noted_it_and_it_stays(aged: Aged) -> None:
+    other = ROOTS.audio.join("simple/tiny/b.wav")
+    aged.upload("simple/tiny/b.wav", b"other speech")
+
+    def die(method: str, location: Location) -> None:
+        if (method, location.name) == ("put", "b.wav.json"):
+            raise StoreUnreachable("the process is gone")
+
+    aged.store._on_call = die
+    with pytest.raises(StoreUnreachable):
+        aged.run(str(other))
+    aged.store._on_call = None
+    assert aged.records == 2
+    aged.now += GRACE
+    look = aged.look()
+    assert (look.deleted, look.kept) == (1, {"its transcript is gone": 1})
+    assert there(aged.store, other)
+
+
 def test_the_hub_notes_it_before_anybody_is_told(tmp_path: Path) -> None:
     bench = Bench(tmp_path, expires=True)
     bench.upload(KEY)

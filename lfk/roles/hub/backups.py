@@ -10,13 +10,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from lfk.core.errors import LfkError
 from lfk.roles.expiry import Expiry, Look
 from lfk.roles.local_copies import LocalCopies
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: Between two looks: a part of the grace time, within these bounds.
 _PART_OF_GRACE = 0.01
@@ -73,24 +75,17 @@ class BackupsKeeper:
 
     def _turn(self) -> bool:
         """One look; whether there is no more to see for now."""
-        try:
-            if self._copies is not None:
-                self._copies.look()
-            if not self._leads():
-                self._told = {}
-                return True
-            look = self._expiry.look()
-        except LfkError as error:
-            log.warning("deleting stored audio waits: %s", error)
-            self._told = {**self._told, "error": error.message}
-            return True
-        except Exception as error:
-            # A fault of lfk itself must not end the looks for as long as the hub lives.
-            log.exception("a fault of lfk itself, in a look for audio to delete")
-            self._told = {**self._told, "error": f"internal: {type(error).__name__}"}
-            return True
-        self._tell(look)
-        return look.complete
+        complete = True
+        if not self._leads():
+            self._told = {}
+        elif isinstance(look := _outcome(self._expiry.look), Look):
+            self._tell(look)
+            complete = look.complete
+        else:
+            self._told = {**self._told, "error": look}
+        if self._copies is not None:
+            _outcome(self._copies.look)
+        return complete
 
     def _tell(self, look: Look) -> None:
         self._deleted += look.deleted
@@ -105,3 +100,15 @@ class BackupsKeeper:
         }
         if look.deleted:
             log.info("deleted %d recordings of %d bytes, as their transcripts are there", look.deleted, look.size)
+
+
+def _outcome(look: Callable[[], T]) -> T | str:
+    """What a look comes to, or what went wrong: nothing must end the looks for as long as the hub lives."""
+    try:
+        return look()
+    except LfkError as error:
+        log.warning("deleting what is transcribed waits: %s", error)
+        return error.message
+    except Exception as error:
+        log.exception("a fault of lfk itself, in a look for what to delete")
+        return f"internal: {type(error).__name__}"

@@ -18,9 +18,10 @@ from lfk.brokers.base import Delivered
 from lfk.brokers.codec import Codec
 from lfk.core.addressing import AudioAddress, Roots, resolve
 from lfk.core.errors import AudioDeleted, AudioEmpty, AudioTooLarge, LfkError, ModelMissing, ObjectMissing, StoreError
+from lfk.core.formats import MANIFEST
 from lfk.core.identity import job_id as identify_job
 from lfk.core.identity import recognition_id
-from lfk.core.location import Location
+from lfk.core.location import Location, parse_location
 from lfk.core.manifest import AudioVersion, Manifest, Rendering, StoredResult
 from lfk.core.messages import Announcement, AudioReference
 from lfk.core.options import JobOptions, parse_options
@@ -30,7 +31,7 @@ from lfk.engine.pool import EnginePool
 from lfk.roles.expiring import Expiring
 from lfk.roles.failures import Failures
 from lfk.roles.hub.scratch import Scratch
-from lfk.roles.results import Published, Results
+from lfk.roles.results import Published, Results, build_manifest
 from lfk.roles.tombstones import Tombstones
 from lfk.stores.base import ObjectInfo, ObjectStore
 
@@ -145,9 +146,9 @@ class JobRunner:
             raise _deleted(address.location)
         if done is None:
             done = self._work(job, address, key, info, identity, options, rendering, begin)
-        if self._expiring is not None and not buried and self._roots.audio.contains(address.location):
-            # Before anybody is told: a hub that dies now does this again, one that dies later has noted it.
-            self._expiring.record(done.manifest, done.location, time.time())
+        if not buried:
+            # Once more, also for work that was there already: the grace time begins about when it is announced.
+            self._expires(done.manifest, done.location)
         if reference.causation_id:
             self._come_good(reference.causation_id)
         return announce(job, address, done)
@@ -280,7 +281,15 @@ class JobRunner:
                 result = self._results.save(job.result, forced_by)
         job.stage = "write"
         with _timed(job, "write"):
+            # First, as nobody looks at audio again that has its transcript: a hub that dies in between leaves both
+            # or the record alone, and audio without a transcript stays.
+            self._expires(build_manifest(address, version, result, rendering), self._results.location(key, MANIFEST))
             return self._results.publish(key, address, version, result, rendering)
+
+    def _expires(self, manifest: Manifest, transcript: Location) -> None:
+        """Note that the audio of a transcript is to be deleted in time, where audio is."""
+        if self._expiring is not None and self._roots.audio.contains(parse_location(manifest.path_to_audio)):
+            self._expiring.record(manifest, transcript, time.time())
 
     def _fetch(self, location: Location, audio: Path, etag: str) -> tuple[ObjectInfo, str]:
         try:
