@@ -51,8 +51,11 @@ def _backups(told: Mapping[str, Any]) -> str:
     reasons = kept.items() if isinstance(kept, Mapping) else ()
     stays = "".join(f"; {count} stay: {printable(str(why), _LINE)}" for why, count in reasons)
     error = printable(str(told.get("error") or ""), _LINE)
-    line = f"audio deleted {told.get('deleted', 0)}, in its grace time {told.get('waiting', 0)}{stays}"
-    return f"{line}; {told.get('failed') or 'all'} not deleted: {error}" if error else line
+    grace = f", in its grace time {told['waiting']}" if "waiting" in told else ""
+    line = f"audio deleted {told.get('deleted', 0)}{grace}{stays}"
+    if not error:
+        return line
+    return f"{line}; {told['failed']} not deleted: {error}" if told.get("failed") else f"{line}; it waits: {error}"
 
 
 def _ahead(ahead: Outlook) -> Iterator[str]:

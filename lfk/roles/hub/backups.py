@@ -56,7 +56,7 @@ class BackupsKeeper:
 
     @property
     def told(self) -> Mapping[str, Any]:
-        """For `lfk status`: what the last look came to; empty while another hub looks."""
+        """For `lfk status`: what this hub has deleted, and what its last look came to if it is the one that looks."""
         return self._told
 
     def close(self) -> None:
@@ -77,7 +77,8 @@ class BackupsKeeper:
         """One look; whether there is no more to see for now."""
         complete = True
         if not self._leads():
-            self._told = {}
+            # Another hub does by now; what this one has done is still told.
+            self._told = {"deleted": self._deleted, "bytes": self._size} if self._deleted else {}
         elif isinstance(look := _outcome(self._expiry.look), Look):
             self._tell(look)
             complete = look.complete
