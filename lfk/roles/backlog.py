@@ -1,7 +1,8 @@
 """How much work waits and how fast it goes, from what is on the topics: for people, who take an estimate for one.
 
 Unfinished references are read up to a limit and the rest is counted, so a look costs the same with a million of them.
-A reference seldom tells how long its audio is; then its size does, roughly. What was done lately says how fast it goes.
+A reference seldom tells how long its audio is; then its size does, as transcripts of such files have it, or roughly.
+What was done lately says how fast it goes.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ _LEAST_SECONDS = 10.0
 _FAILURES = 300
 #: What is asked for by references that nobody can understand.
 UNKNOWN = "?"
+
+
+#: Seconds of audio, from a file's name, its size in bytes and its media type.
+Length = Callable[[str, int, str | None], float]
 
 
 class Decoder(Protocol):
@@ -92,13 +97,14 @@ def waiting(
     count: int,
     roots: Roots,
     decode: Callable[[bytes | None], AudioReference],
+    length: Length = likely_seconds,
 ) -> dict[str, Waiting]:
     """What the ``count`` unfinished references of a topic ask for, by ``approach.model``."""
     found: dict[str, Waiting] = defaultdict(Waiting)
     read = 0
     for record in islice(unfinished(broker, group, topic), _READ) if count else ():
         read += 1
-        _add(found, record, roots, decode)
+        _add(found, record, roots, decode, length)
     if _READ <= read < count:
         for one in found.values():
             one.files *= count / read
@@ -112,6 +118,7 @@ def _add(
     record: Delivered,
     roots: Roots,
     decode: Callable[[bytes | None], AudioReference],
+    length: Length,
 ) -> None:
     try:
         reference = decode(record.value)
@@ -125,7 +132,7 @@ def _add(
         one.audio += reference.duration
         one.told += reference.duration
     elif reference.size is not None:
-        one.audio += likely_seconds(address.location.name, reference.size, reference.content_type)
+        one.audio += length(address.location.name, reference.size, reference.content_type)
 
 
 def pace(broker: Broker, topic: str, decode: Callable[[bytes | None], Announcement], now: float) -> Pace:
@@ -187,12 +194,14 @@ def look_ahead(
     counts: Mapping[str, int],
     transcripts: str,
     codec: Decoder,
+    length: Length = likely_seconds,
 ) -> Outlook:
     """Look once.
 
     Args:
         counts: unfinished references by topic.
         transcripts: the topic of announcements.
+        length: judges how long audio is where its reference does not tell.
 
     Raises:
         Unreachable: broker or store do not answer.
@@ -200,7 +209,7 @@ def look_ahead(
     pairs: dict[str, Waiting] = {}
     for topic, count in counts.items() if broker is not None else ():
         assert broker is not None  # noqa: S101 - states what the line above asks
-        for pair, one in waiting(broker, group, topic, count, roots, codec.decode_reference).items():
+        for pair, one in waiting(broker, group, topic, count, roots, codec.decode_reference, length).items():
             sum_ = pairs.setdefault(pair, Waiting())
             sum_.files += one.files
             sum_.audio += one.audio
