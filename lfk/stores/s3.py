@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 
 from lfk.core.errors import BucketMissing, ObjectMissing, PreconditionFailed, StoreError, UsageError
 from lfk.core.location import Location
-from lfk.stores.base import SHA256, Capabilities, Condition, IfMatch, ObjectInfo, Progress
+from lfk.stores.base import SHA256, Capabilities, Condition, Found, IfMatch, ObjectInfo, Progress, ignore
 from lfk.stores.local_file import SourceFile
 from lfk.stores.names import object_key
 from lfk.stores.s3_checksums import Checksums
@@ -238,10 +238,10 @@ class S3Store:
                 if code_of(error) not in ("NoSuchVersion", "NoSuchKey"):
                     raise
 
-    def sweep(self, prefix: Location, *, older_than: float) -> int:
+    def sweep(self, prefix: Location, *, older_than: float, found: Found = ignore, dry_run: bool = False) -> int:
         with s3_border(prefix):
             before = datetime.now(timezone.utc) - timedelta(seconds=older_than)
-            return sweep(self._connection.client, prefix.as_prefix(), before)
+            return sweep(self._connection.client, prefix.as_prefix(), before, found, dry_run=dry_run)
 
     def presign(self, location: Location, *, seconds: int, filename: str | None = None) -> str:
         asked = {"Bucket": location.bucket, "Key": object_key(location)}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lfk.core.errors import UsageError
+from lfk.core.location import Location
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
 from lfk.wiring.broker import codec
@@ -50,6 +51,24 @@ def clean_up(
     job = sync_job(settings, local)
     found = Scan(job.source, job.selection, own_folders(job.own_paths))
     return cleanup.local(job.source, iter(found), Placing(job, SyncState(None)))
+
+
+def sweep_uploads(settings: Settings, store: ObjectStore, report: Callable[[str, int], None]) -> tuple[int, int]:
+    """Remove (or, without LFK_CLEANUP_YES, tell of) uploads that were broken off; returns how many, and their bytes.
+
+    Raises:
+        Unreachable: the store is away.
+    """
+    total = 0
+
+    def found(location: Location, size: int) -> None:
+        nonlocal total
+        total += size
+        report(str(location), size)
+
+    dry_run = settings.dry_run or not settings.cleanup_yes
+    count = store.sweep(roots(settings).audio, older_than=settings.cleanup_older_than, found=found, dry_run=dry_run)
+    return count, total
 
 
 def expiring(settings: Settings, store: ObjectStore) -> int:

@@ -101,6 +101,10 @@ def test_what_others_upload_to_minio_becomes_transcripts(
     client = minio.client()
     names = ["simple/tiny/a+b 100%25 ü~#.wav", "diarisation/base/week 1/talk.wav", "bare.wav"]
     client.put_object(Bucket=minio_bucket, Key=f"lfk/audio/{names[0]}", Body=speech(0))
+    planned = expect_ok(lfk("listen", "--dry-run"))
+    assert f"would send  s3://{minio_bucket}/lfk/audio/{names[0]}" in planned.out
+    assert "would send 1 references" in planned.out
+    assert expect_ok(lfk("listen", "--dry-run", "--on", "done-marker", "--json")).of("summary")[0]["sent"] == 0
     with serving(lfk) as service:
         service.wait(lambda: names[0] in service.sent)
         for number, name in enumerate(names[1:], 1):
