@@ -29,6 +29,8 @@ class Tombstone:
     #: When the audio was deleted, milliseconds since the epoch.
     timestamp: int
     version_id: str | None = None
+    #: What the object's metadata said of the file that it was made from (:mod:`lfk.core.extraction`), if it was.
+    extracted_from: str | None = None
 
     def to_bytes(self) -> bytes:
         """As stored."""
@@ -43,7 +45,7 @@ class Tombstone:
         """
         values = json.loads(data)
         try:
-            version = values.get("version_id")
+            version, origin = values.get("version_id"), values.get("extracted_from")
             return cls(
                 location=str(values["location"]),
                 sha256=str(values["sha256"]),
@@ -54,13 +56,20 @@ class Tombstone:
                 transcript=str(values["transcript"]),
                 timestamp=int(values["timestamp"]),
                 version_id=None if version is None else str(version),
+                extracted_from=None if origin is None else str(origin),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a tombstone: {type(error).__name__} {error}") from error
 
 
 def tombstone_of(
-    manifest: Manifest, transcript: str, *, timestamp: int, modified: float, version_id: str | None
+    manifest: Manifest,
+    transcript: str,
+    *,
+    timestamp: int,
+    modified: float,
+    version_id: str | None,
+    extracted_from: str | None = None,
 ) -> Tombstone:
     """The tombstone of the audio that a manifest is of; ``transcript`` is the manifest's own location."""
     return Tombstone(
@@ -73,6 +82,7 @@ def tombstone_of(
         transcript=transcript,
         timestamp=timestamp,
         version_id=version_id,
+        extracted_from=extracted_from,
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from lfk.core.addressing import Roots
 from lfk.core.errors import AccessDenied, ObjectMissing, PreconditionFailed
+from lfk.core.extraction import EXTRACTED_FROM
 from lfk.core.location import Location, parse_location
 from lfk.core.manifest import Manifest, read_manifest
 from lfk.core.tombstone import tombstone_of
@@ -82,6 +83,7 @@ class Burial:
             timestamp=int(self._clock() * 1000),
             modified=audio.modified,
             version_id=audio.version_id,
+            extracted_from=audio.metadata.get(EXTRACTED_FROM),
         )
         self._tombstones.put(audio.location, tombstone)
         try:

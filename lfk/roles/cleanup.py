@@ -18,6 +18,7 @@ from pathlib import Path
 
 from lfk.core.addressing import Roots, collision_key
 from lfk.core.errors import LfkError, ObjectMissing, RejectedReference, Unreachable
+from lfk.core.extraction import EXTRACTED_FROM, parse_origin
 from lfk.core.formats import MANIFEST
 from lfk.core.location import Location, parse_location
 from lfk.core.manifest import Manifest
@@ -175,12 +176,17 @@ class Cleanup:
             raise Kept(f"it was never synced: {error}") from error
         manifest = self._manifest_of(address.transcript_key, address.location)
         there: ObjectInfo | None = None
+        made_from = ""
         try:
             there = self._store.stat(address.location)
+            made_from = there.metadata.get(EXTRACTED_FROM, "")
         except ObjectMissing:
             tombstone = self._tombstones.find(address.location)
             if tombstone is None or tombstone.sha256 != manifest.audio.sha256:
                 raise Kept("its copy in the store is gone") from None
+            made_from = tombstone.extracted_from or ""
+        if parse_origin(made_from) is not None:
+            raise Kept("the store was sent its audio alone, so there is no copy of it")
         self._burial.confirm(manifest, there)
         path = source / item.relative
         try:
