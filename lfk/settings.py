@@ -420,6 +420,15 @@ class Settings:
     central_backups: bool = _setting(
         "CENTRAL_BACKUPS", True, "keep stored audio after its transcript is announced", "hub", parse=_flag
     )
+    backups_grace: float = _setting(
+        "LFK_BACKUPS_GRACE",
+        86400.0,
+        "how long audio stays after its transcript is announced where CENTRAL_BACKUPS is false: seconds, or such as "
+        "90m, 12h, 7d",
+        "hub",
+        parse=_age,
+        metavar="AGE",
+    )
     grace: float = _setting(
         "LFK_GRACE", 30.0, "seconds that running jobs get to finish on SIGTERM", "hub", parse=_seconds
     )

@@ -143,11 +143,18 @@ class Broker(Protocol):
         """Join a group as one that settles."""
 
     def snapshot(
-        self, topic: str, since: int | None = None, starts: Mapping[Partition, int] | None = None
+        self,
+        topic: str,
+        since: int | None = None,
+        starts: Mapping[Partition, int] | None = None,
+        *,
+        undecided: bool = False,
     ) -> Iterator[Delivered]:
         """Every record up to the end as it is now (committed ones only), from ``since`` (ms) on; commits nothing.
 
         With ``starts``, from these offsets on instead, and nothing of partitions that are not named.
+        ``undecided``: also those of transactions that are open or came to nothing, and what lies behind an open one.
+        Whoever has to know that a record is *not* there asks for them.
 
         Raises:
             TopicMissing: nobody created the topic.

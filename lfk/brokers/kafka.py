@@ -106,11 +106,16 @@ class KafkaBroker:
         return [[topic] for topic in topics]
 
     def snapshot(
-        self, topic: str, since: int | None = None, starts: Mapping[Partition, int] | None = None
+        self,
+        topic: str,
+        since: int | None = None,
+        starts: Mapping[Partition, int] | None = None,
+        *,
+        undecided: bool = False,
     ) -> Iterator[Delivered]:
         places = self._starts(topic, since) if starts is None else _places(starts)
         waiting = {tp.partition for tp in places}
-        with self._reader(topic, places) as consumer:
+        with self._reader(topic, places, undecided=undecided) as consumer:
             while waiting:
                 with kafka_border(f"reading {topic}"):
                     message = consumer.poll(REQUEST_SECONDS)
@@ -271,11 +276,15 @@ class KafkaBroker:
         return _places(self.positions(topic, since))
 
     @contextmanager
-    def _reader(self, topic: str, starts: list[TopicPartition], group: str | None = None) -> Iterator[Consumer]:
+    def _reader(
+        self, topic: str, starts: list[TopicPartition], group: str | None = None, *, undecided: bool = False
+    ) -> Iterator[Consumer]:
         """A consumer at ``starts`` that is a member of no group; it may look at what ``group`` has committed."""
         config = {**self._config_for(_CONSUMER), "group.id": group or f"lfk-reader-{uuid.uuid4().hex[:12]}"}
         config["enable.partition.eof"] = True
         del config["partition.assignment.strategy"]
+        if undecided:
+            config["isolation.level"] = "read_uncommitted"
         with kafka_border(f"reading {topic}"):
             consumer = Consumer(config)
         try:

@@ -112,7 +112,12 @@ class MemoryBroker:
         return member
 
     def snapshot(
-        self, topic: str, since: int | None = None, starts: Mapping[Partition, int] | None = None
+        self,
+        topic: str,
+        since: int | None = None,
+        starts: Mapping[Partition, int] | None = None,
+        *,
+        undecided: bool = False,  # noqa: ARG002 - a transaction is written whole here
     ) -> Iterator[Delivered]:
         places = self._starts(topic, since) if starts is None else starts
         with self._changed:

@@ -81,7 +81,6 @@ class RepublishDisplay:
             "bytes": summary.size,
             "failed": summary.failed,
             "left": summary.left,
-            "older": summary.older,
             "finished": summary.finished,
             "seconds": round(summary.seconds, 3),
             "dry_run": self._dry_run,
@@ -96,8 +95,6 @@ class RepublishDisplay:
         if estimate is not None:
             fields |= _estimate_fields(estimate)
             lines.append(_estimate_line(estimate))
-        if summary.older and not summary.reopened:
-            lines.append(f"{summary.older} transcripts are older than their audio: `lfk republish --only stale`")
         if summary.batch_id is not None:
             follow = "follow it with `lfk status --batch" if summary.finished else "go on with `lfk republish --resume"
             lines.append(f"batch {summary.batch_id}: {follow} {summary.batch_id}`")

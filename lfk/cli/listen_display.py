@@ -18,8 +18,11 @@ _LINE = 10_000
 class ListenDisplay:
     """Give it to a listener as its report."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, dry_run: bool = False) -> None:
+        """``dry_run``: nothing of what is told as sent was."""
         self._console = console
+        self._dry_run = dry_run
+        self._verb = "would send" if dry_run else "sent"
 
     def __call__(self, event: ListenEvent) -> None:
         if isinstance(event, Done):
@@ -44,6 +47,7 @@ class ListenDisplay:
             "rounds": summary.rounds,
             "left": summary.left,
             "seconds": round(summary.seconds, 3),
+            "dry_run": self._dry_run,
         }
         parts = [f"{summary.found} found by looking"]
         if counts[Outcome.KNOWN]:
@@ -59,8 +63,8 @@ class ListenDisplay:
         if summary.left:
             parts.append(f"{summary.left} left for the next time")
         text = (
-            f"sent {counts[Outcome.SENT]} references, {megabytes(summary.size)} of audio in {summary.seconds:.1f} s: "
-            f"{', '.join(parts)}"
+            f"{self._verb} {counts[Outcome.SENT]} references, {megabytes(summary.size)} of audio in "
+            f"{summary.seconds:.1f} s: {', '.join(parts)}"
         )
         self._console.result("summary", fields, text)
 
@@ -72,8 +76,8 @@ class ListenDisplay:
             console.error(done.error, str(done.location))
         elif done.outcome is Outcome.SENT and done.reference is not None:
             how = "found" if done.found else "told"
-            fields = {"how": how, "reference": done.reference.to_dict()}
-            self._line("reference", fields, f"sent  {done.location}  {megabytes(done.size)}  ({how})")
+            fields = {"how": how, "reference": done.reference.to_dict(), "dry_run": self._dry_run}
+            self._line("reference", fields, f"{self._verb}  {done.location}  {megabytes(done.size)}  ({how})")
         elif console.as_json or console.verbosity > 0:
             fields = {"outcome": done.outcome.value, "location": str(done.location)}
             self._line("passed", fields, f"{done.outcome.value}  {done.location}")

@@ -1,9 +1,9 @@
 """Send references again for audio that is in the store, on the bulk topic, as one batch.
 
 PREFIX is below the audio root, as in submit; without it all of it is meant. --only chooses by state: missing (no
-transcript, and what open batches still ask for), stale (the audio changed since, or files of the transcript are
-gone), failed (dead letters, in their own words), or several, with commas; all is the default. --dry-run tells how much
-it is and how long it will take. One that was interrupted goes on with --resume BATCH.
+transcript of the audio as it is now, and what open batches still ask for), stale (the audio changed since its
+transcript, or files of that are gone), failed (dead letters, in their own words), or several, with commas; all is the
+default. --dry-run tells how much it is and how long it will take. One that was interrupted goes on with --resume BATCH.
 """
 
 from __future__ import annotations

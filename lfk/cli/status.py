@@ -1,7 +1,8 @@
 """Where the work stands: what waits in files and audio hours, how fast it goes and how long it will take, failures by
 cause, what each hub is at (stage and part of the audio), and open batches.
 
-Audio hours are what references tell; where they tell nothing they are judged by the size of files, and marked with ~.
+Audio hours are what references tell; where they tell nothing they are judged by the size of files, as transcripts of
+such files have it, and marked with ~.
 With --live it goes on: a table on a terminal, else one look after the other.
 With --batch ID it tells how far one batch is: asked, done, failed, outstanding, and how long it will take.
 With --serve it shows nothing, and serves what waits as metrics at --health: for autoscalers, also while no hub runs.
@@ -39,10 +40,11 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
         return ExitCode.OK
     if settings.status_serve:
         return _serve(settings, store)
+    lengths = wiring.open_lengths(settings, store)
     with stop_on_signal() as stop, console.screen() if settings.live else console.plain() as show:
         while True:
             try:
-                looked = wiring.look_around(settings, store)
+                looked = wiring.look_around(settings, store, lengths)
             except Unreachable as error:
                 if not settings.live:
                     raise

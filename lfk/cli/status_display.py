@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lfk.cli.batch_display import batch_fields, batch_line
@@ -35,12 +35,27 @@ def lines_of(status: Status, ahead: Outlook, batches: Batches) -> Iterator[str]:
         yield f"  {hub.host}:{hub.pid}  {hub.engines} engines, {hub.done} done, {hub.failed} failed"
         if hub.trouble:
             yield f"    takes no work: {printable(hub.trouble, _LINE)}"
+        if hub.backups:
+            yield f"    {_backups(hub.backups)}"
         for job in hub.jobs:
             yield f"    {job['stage']:10} {job['part']:4.0%}  {job['seconds']:6.1f} s  {job['audio']}"
     if batches:
         yield ""
         yield f"{len(batches)} open batch(es)"
         yield from (batch_line(head, tally) for head, tally in batches)
+
+
+def _backups(told: Mapping[str, Any]) -> str:
+    """What becomes of stored audio where CENTRAL_BACKUPS is false."""
+    kept = told.get("kept")
+    reasons = kept.items() if isinstance(kept, Mapping) else ()
+    stays = "".join(f"; {count} stay: {printable(str(why), _LINE)}" for why, count in reasons)
+    error = printable(str(told.get("error") or ""), _LINE)
+    grace = f", in its grace time {told['waiting']}" if "waiting" in told else ""
+    line = f"audio deleted {told.get('deleted', 0)}{grace}{stays}"
+    if not error:
+        return line
+    return f"{line}; {told['failed']} not deleted: {error}" if told.get("failed") else f"{line}; it waits: {error}"
 
 
 def _ahead(ahead: Outlook) -> Iterator[str]:

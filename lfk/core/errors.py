@@ -17,6 +17,7 @@
     ├── StoreError
     │   ├── AccessDenied, BucketMissing, QueueMissing                                   exit 2
     │   ├── ObjectMissing, InvalidKey
+    │   │   └── AudioDeleted     on purpose, once it had been transcribed
     │   ├── PreconditionFailed   a conditional write lost; somebody else was first
     │   ├── SourceConflict       the object there came from another source
     │   ├── ContentChanged       the bytes changed while they were read
@@ -229,6 +230,13 @@ class ObjectMissing(StoreError):
 
     code = "object_missing"
     hint = "check the location; `lfk sync` uploads what is missing"
+
+
+class AudioDeleted(ObjectMissing):
+    """Audio that was deleted on request once its transcript had been verified, and is asked for in another way."""
+
+    code = "audio_deleted"
+    hint = "upload the file again to have it transcribed in another way"
 
 
 class BucketMissing(StoreError):

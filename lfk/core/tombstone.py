@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from lfk.core.location import Location
+from lfk.core.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Tombstone:
     #: When the audio was deleted, milliseconds since the epoch.
     timestamp: int
     version_id: str | None = None
+    #: What the object's metadata said of the file that it was made from (:mod:`lfk.core.extraction`), if it was.
+    extracted_from: str | None = None
 
     def to_bytes(self) -> bytes:
         """As stored."""
@@ -42,7 +45,7 @@ class Tombstone:
         """
         values = json.loads(data)
         try:
-            version = values.get("version_id")
+            version, origin = values.get("version_id"), values.get("extracted_from")
             return cls(
                 location=str(values["location"]),
                 sha256=str(values["sha256"]),
@@ -53,9 +56,34 @@ class Tombstone:
                 transcript=str(values["transcript"]),
                 timestamp=int(values["timestamp"]),
                 version_id=None if version is None else str(version),
+                extracted_from=None if origin is None else str(origin),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a tombstone: {type(error).__name__} {error}") from error
+
+
+def tombstone_of(
+    manifest: Manifest,
+    transcript: str,
+    *,
+    timestamp: int,
+    modified: float,
+    version_id: str | None,
+    extracted_from: str | None = None,
+) -> Tombstone:
+    """The tombstone of the audio that a manifest is of; ``transcript`` is the manifest's own location."""
+    return Tombstone(
+        location=manifest.path_to_audio,
+        sha256=manifest.audio.sha256,
+        size=manifest.audio.size,
+        etag=manifest.audio.etag,
+        modified=modified,
+        job_id=manifest.job_id,
+        transcript=transcript,
+        timestamp=timestamp,
+        version_id=version_id,
+        extracted_from=extracted_from,
+    )
 
 
 def tombstone_name(audio: Location) -> str:

@@ -1,7 +1,8 @@
 """How much work waits and how fast it goes, from what is on the topics: for people, who take an estimate for one.
 
 Unfinished references are read up to a limit and the rest is counted, so a look costs the same with a million of them.
-A reference seldom tells how long its audio is; then its size does, roughly. What was done lately says how fast it goes.
+A reference seldom tells how long its audio is; then its size does, as transcripts of such files have it, or roughly.
+What was done lately says how fast it goes.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Protocol
 from lfk.brokers.base import Broker, Delivered, Standing
 from lfk.core.addressing import Roots, resolve
 from lfk.core.errors import RejectedReference
-from lfk.core.ledger import Ledger, NoteUnreadable, unfinished
+from lfk.core.ledger import NoteUnreadable, unfinished
 from lfk.core.lengths import likely_seconds
 from lfk.core.messages import Announcement, AudioReference
 from lfk.roles.failures import Failures
+from lfk.roles.group_progress import group_place
 from lfk.stores.base import ObjectStore
 
 #: Unfinished references of a topic that are read; the rest is taken to be like them.
@@ -38,6 +40,10 @@ _LEAST_SECONDS = 10.0
 _FAILURES = 300
 #: What is asked for by references that nobody can understand.
 UNKNOWN = "?"
+
+
+#: Seconds of audio, from a file's name, its size in bytes and its media type.
+Length = Callable[[str, int, str | None], float]
 
 
 class Decoder(Protocol):
@@ -104,33 +110,35 @@ class Load:
 
 
 def load(
-    broker: Broker, group: str, topic: str, roots: Roots, decode: Callable[[bytes | None], AudioReference]
+    broker: Broker,
+    group: str,
+    topic: str,
+    roots: Roots,
+    decode: Callable[[bytes | None], AudioReference],
+    length: Length = likely_seconds,
 ) -> Load:
     """Measure what a topic's unfinished references ask for, by ``approach.model``.
 
     Reads a bounded number of records, from the group's place on: a look costs the same with a million of them.
+    ``length`` judges how long audio is where its reference does not tell.
 
     Raises:
         Unreachable: the broker does not answer.
     """
-    standing = broker.standing(group, topic) if broker.partitions(topic) else {}
-    ledgers = {partition: _ledger(one) for partition, one in standing.items()}
-    starts = {
-        partition: max(one.first, one.progress.offset if one.progress else 0)
-        for partition, one in standing.items()
-        if one.end > one.first and (one.progress is None or one.end > one.progress.offset)
-    }
+    if not broker.partitions(topic):
+        return Load()
+    place = group_place(broker, group, topic)
     found: dict[str, Waiting] = defaultdict(Waiting)
     read = 0
     oldest: float | None = None
-    for passed, record in enumerate(broker.snapshot(topic, starts=starts) if starts else (), 1):
-        if not ledgers[record.partition].settled(record.offset):
+    for passed, record in enumerate(broker.snapshot(topic, starts=place.starts) if place.anything else (), 1):
+        if not place.settled(record):
             read += 1
-            _add(found, record, roots, decode)
+            _add(found, record, roots, decode, length)
             made = record.timestamp / 1000
             oldest = made if oldest is None else min(oldest, made)
         if read >= _READ or passed >= _PASSED:
-            _scale(found, sum(_unfinished(one) for one in standing.values()) / max(1, read))
+            _scale(found, sum(_unfinished(one) for one in place.standing.values()) / max(1, read))
             break
     files = sum(one.files for one in found.values())
     return Load(files, _audio(found), oldest, dict(found))
@@ -163,21 +171,12 @@ def _unfinished(standing: Standing) -> int:
         return standing.end - standing.first
 
 
-def _ledger(standing: Standing) -> Ledger:
-    progress = standing.progress
-    if progress is None:
-        return Ledger()
-    try:
-        return Ledger.load(progress.offset, progress.note)
-    except NoteUnreadable:
-        return Ledger.load(progress.offset, "")
-
-
 def _add(
     found: dict[str, Waiting],
     record: Delivered,
     roots: Roots,
     decode: Callable[[bytes | None], AudioReference],
+    length: Length,
 ) -> None:
     try:
         reference = decode(record.value)
@@ -191,7 +190,7 @@ def _add(
         one.audio += reference.duration
         one.told += reference.duration
     elif reference.size is not None:
-        one.audio += likely_seconds(address.location.name, reference.size, reference.content_type)
+        one.audio += length(address.location.name, reference.size, reference.content_type)
     else:
         one.mute += 1
 
@@ -255,12 +254,14 @@ def look_ahead(
     counts: Mapping[str, int],
     transcripts: str,
     codec: Decoder,
+    length: Length = likely_seconds,
 ) -> Outlook:
     """Look once.
 
     Args:
         counts: unfinished references by topic.
         transcripts: the topic of announcements.
+        length: judges how long audio is where its reference does not tell.
 
     Raises:
         Unreachable: broker or store do not answer.
@@ -268,7 +269,9 @@ def look_ahead(
     pairs: dict[str, Waiting] = {}
     for topic, count in counts.items() if broker is not None else ():
         assert broker is not None  # noqa: S101 - states what the line above asks
-        for pair, one in load(broker, group, topic, roots, codec.decode_reference).pairs.items() if count else ():
+        for pair, one in (
+            load(broker, group, topic, roots, codec.decode_reference, length).pairs.items() if count else ()
+        ):
             sum_ = pairs.setdefault(pair, Waiting())
             sum_.files += one.files
             sum_.audio += one.audio

@@ -1,8 +1,7 @@
 """Deletes recordings whose transcript is proved to be there: stored audio, or files of a folder.
 
-Nothing goes on the word of a name. The manifest has to be of these very bytes, every file that it lists has to be
-there with its size and sha256, and for a local file the stored copy (or its tombstone) has to be the same content.
-Stored audio leaves a tombstone, which is written first: a crash in between leaves both, and the audio counts.
+The proof is that of :mod:`lfk.roles.burial`; for a local file the stored copy (or its tombstone) has to be the same
+content, too.
 """
 
 from __future__ import annotations
@@ -18,21 +17,20 @@ from enum import Enum
 from pathlib import Path
 
 from lfk.core.addressing import Roots, collision_key
-from lfk.core.errors import LfkError, ObjectMissing, PreconditionFailed, RejectedReference, Unreachable
+from lfk.core.errors import LfkError, ObjectMissing, RejectedReference, Unreachable
+from lfk.core.extraction import EXTRACTED_FROM, parse_origin
 from lfk.core.formats import MANIFEST
 from lfk.core.location import Location, parse_location
-from lfk.core.manifest import Manifest, read_manifest
-from lfk.core.tombstone import Tombstone
+from lfk.core.manifest import Manifest
+from lfk.roles.burial import Burial, Kept
 from lfk.roles.failures import Failures
 from lfk.roles.placing import Placing
 from lfk.roles.scan import Found, Misfit, stamp_of, unreadable
 from lfk.roles.tombstones import Tombstones
-from lfk.stores.base import IfMatch, ObjectInfo, ObjectStore
+from lfk.stores.base import ObjectInfo, ObjectStore
 
 log = logging.getLogger(__name__)
 
-#: The manifest of a day-long recording, the largest of the files, stays well below this.
-_FILE_LIMIT = 256 << 20
 _BLOCK = 1 << 20
 
 
@@ -64,10 +62,6 @@ class CleanupSummary:
     failed: int = 0
 
 
-class _Kept(Exception):
-    """Why a recording stays."""
-
-
 class Cleanup:
     """See the module. One owner."""
 
@@ -90,6 +84,7 @@ class Cleanup:
         self._older_than = older_than
         self._dry_run = dry_run
         self._clock = clock
+        self._burial = Burial(store, roots, clock)
         self._tombstones = Tombstones(store, roots.records)
         #: Hashes of what a dry run has told of: an audio may have several transcripts, and stays there.
         self._told: set[int] = set()
@@ -121,7 +116,7 @@ class Cleanup:
     def _judge(self, name: str, one: Callable[[], Judged | None]) -> None:
         try:
             judged = one()
-        except _Kept as kept:
+        except Kept as kept:
             judged = Judged(name, Verdict.KEEP, why=str(kept))
         except Unreachable:
             raise
@@ -138,48 +133,29 @@ class Cleanup:
     # --- stored audio
 
     def _stored_one(self, info: ObjectInfo, failed: frozenset[str]) -> Judged | None:
-        manifest = self._manifest(info.location)
+        manifest = self._burial.manifest(info.location)
         if manifest is None:
             return None
         audio = parse_location(manifest.path_to_audio)
         if not self._roots.audio.contains(audio):
-            raise _Kept("its audio is outside the audio root")
+            raise Kept("its audio is outside the audio root")
         try:
             there = self._store.stat(audio)
         except ObjectMissing:
             # Deleted before, or together with another transcript of it.
             return None
         if self._clock() - info.modified < self._older_than:
-            raise _Kept("the transcript is too recent")
+            raise Kept("the transcript is too recent")
         if str(audio) in failed:
-            raise _Kept("a failure of it is recorded, which may be tried again")
+            raise Kept("a failure of it is recorded, which may be tried again")
         if hash(audio) in self._told:
             return None
-        self._confirm(manifest, there)
+        self._burial.confirm(manifest, there)
         if self._dry_run:
             self._told.add(hash(audio))
         else:
-            self._bury(audio, manifest, there, info.location)
+            self._burial.bury(manifest, there, info.location)
         return Judged(str(audio), Verdict.DELETE, there.size)
-
-    def _bury(self, audio: Location, manifest: Manifest, there: ObjectInfo, transcript: Location) -> None:
-        tombstone = Tombstone(
-            location=str(audio),
-            sha256=manifest.audio.sha256,
-            size=there.size,
-            etag=there.etag,
-            modified=there.modified,
-            job_id=manifest.job_id,
-            transcript=str(transcript),
-            timestamp=int(self._clock() * 1000),
-            version_id=there.version_id,
-        )
-        self._tombstones.put(audio, tombstone)
-        try:
-            self._store.delete(audio, condition=IfMatch(there.etag))
-        except PreconditionFailed as error:
-            self._tombstones.remove(audio)
-            raise _Kept("it was replaced just now") from error
 
     def _failures(self) -> Iterator[str]:
         """The audio of each recorded failure; one that cannot be read keeps nothing."""
@@ -193,26 +169,31 @@ class Cleanup:
 
     def _local_one(self, source: Path, item: Found, placing: Placing) -> Judged:
         if self._clock() - item.stamp.modified / 1e9 < self._older_than:
-            raise _Kept("it is too recent")
+            raise Kept("it is too recent")
         try:
             address = placing.of(item.relative).placed.address
         except RejectedReference as error:
-            raise _Kept(f"it was never synced: {error}") from error
+            raise Kept(f"it was never synced: {error}") from error
         manifest = self._manifest_of(address.transcript_key, address.location)
         there: ObjectInfo | None = None
+        made_from = ""
         try:
             there = self._store.stat(address.location)
+            made_from = there.metadata.get(EXTRACTED_FROM, "")
         except ObjectMissing:
             tombstone = self._tombstones.find(address.location)
             if tombstone is None or tombstone.sha256 != manifest.audio.sha256:
-                raise _Kept("its copy in the store is gone") from None
-        self._confirm(manifest, there)
+                raise Kept("its copy in the store is gone") from None
+            made_from = tombstone.extracted_from or ""
+        if parse_origin(made_from) is not None:
+            raise Kept("the store was sent its audio alone, so there is no copy of it")
+        self._burial.confirm(manifest, there)
         path = source / item.relative
         try:
             if _sha256(path) != manifest.audio.sha256:
-                raise _Kept("it has changed since it was transcribed")
+                raise Kept("it has changed since it was transcribed")
             if stamp_of(path.stat()) != item.stamp:
-                raise _Kept("it is changing")
+                raise Kept("it is changing")
             if not self._dry_run:
                 path.unlink()
         except OSError as error:
@@ -221,33 +202,10 @@ class Cleanup:
 
     def _manifest_of(self, key: str, audio: Location) -> Manifest:
         for candidate in (key, collision_key(key, audio)):
-            manifest = self._manifest(self._roots.transcripts.join(f"{candidate}.{MANIFEST}"))
+            manifest = self._burial.manifest(self._roots.transcripts.join(f"{candidate}.{MANIFEST}"))
             if manifest is not None and manifest.path_to_audio == str(audio):
                 return manifest
-        raise _Kept("it has no transcript")
-
-    # --- proofs
-
-    def _manifest(self, location: Location) -> Manifest | None:
-        try:
-            return read_manifest(self._store.read(location, limit=_FILE_LIMIT)[0])
-        except (ObjectMissing, ValueError, RecursionError):
-            return None
-
-    def _confirm(self, manifest: Manifest, audio: ObjectInfo | None) -> None:
-        """The transcript is whole, and of these very bytes."""
-        if audio is not None and (audio.etag, audio.size) != (manifest.audio.etag, manifest.audio.size):
-            raise _Kept("the stored audio has changed since it was transcribed")
-        for name, entry in manifest.files.items():
-            location = parse_location(entry.location)
-            if not self._roots.transcripts.contains(location):
-                raise _Kept(f"its {name} is outside the transcripts root")
-            try:
-                content, _info = self._store.read(location, limit=_FILE_LIMIT)
-            except ObjectMissing:
-                raise _Kept(f"its {name} is missing") from None
-            if (len(content), hashlib.sha256(content).hexdigest()) != (entry.size, entry.sha256):
-                raise _Kept(f"its {name} is not what the manifest says")
+        raise Kept("it has no transcript")
 
 
 def _sha256(path: Path) -> str:

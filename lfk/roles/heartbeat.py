@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
@@ -44,6 +44,8 @@ class HubReport:
     jobs: tuple[Mapping[str, Any], ...]
     #: What keeps it from working; empty if nothing does.
     trouble: str = ""
+    #: What the one that deletes stored audio tells of it; see :class:`lfk.roles.hub.backups.BackupsKeeper`.
+    backups: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def alive(self) -> bool:
@@ -114,6 +116,7 @@ def _reports(store: ObjectStore, records: Location) -> Iterator[tuple[Location, 
                 failed=int(told["failed"]),
                 jobs=tuple(dict(job) for job in told["jobs"]),
                 trouble=str(told.get("trouble", "")),
+                backups=dict(told.get("backups") or {}),
             )
         except (LfkError, ValueError, KeyError, TypeError) as error:
             log.warning("%s is passed over: %s", info.location, error)

@@ -18,11 +18,11 @@ from functools import partial
 from lfk.core.errors import Kind, LfkError, Unreachable
 from lfk.core.retry import RetryPolicy
 from lfk.roles.health import Pulse
-from lfk.roles.listen_events import ListenEvent, Listening, ListenSummary, Reconciled
+from lfk.roles.listen_events import Done, ListenEvent, Listening, ListenSummary, Outcome, Reconciled
 from lfk.roles.listen_job import ListenJob
 from lfk.roles.recent import Recent
 from lfk.roles.referrals import TICK_SECONDS, Referrals
-from lfk.roles.rounds import Rounds
+from lfk.roles.rounds import Rounds, outstanding
 from lfk.roles.sender import ReferenceSender
 from lfk.roles.sync_events import Paused, Resumed
 from lfk.stores.base import ObjectStore
@@ -81,6 +81,25 @@ class Listener:
                 self._report(Paused(error, wait))
                 self.pulse.waits(error)
                 self._stop.wait(wait)
+        self.summary.seconds = time.monotonic() - begun
+        return self.summary
+
+    def preview(self) -> ListenSummary:
+        """Tell what a round over the store would refer to now; nothing is sent, and nothing is taken from the source.
+
+        Raises:
+            LfkError: the store.
+        """
+        begun = time.monotonic()
+        for place in (self._job.roots.audio, self._job.roots.transcripts, self._job.roots.records):
+            self._store.check(place)
+        for item in outstanding(self._job, self._store):
+            if self._stop.is_set():
+                break
+            done = Done(Outcome.SENT, item.audio, item.reference, found=True)
+            self.summary.add(done)
+            self._report(done)
+        self.summary.rounds = 1
         self.summary.seconds = time.monotonic() - begun
         return self.summary
 

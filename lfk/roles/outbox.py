@@ -12,10 +12,10 @@ import json
 import logging
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from lfk.brokers.base import Publisher, Record
-from lfk.core.errors import LfkError, MalformedMessage
+from lfk.core.errors import LfkError, MalformedMessage, ObjectMissing
 from lfk.core.location import Location
 from lfk.stores.base import IfAbsent, ObjectStore
 
@@ -56,6 +56,15 @@ class OutboxPublisher:
 def outbox_folder(records: Location) -> Location:
     """Where the outbox lies below lfk's own records."""
     return Location(records.scheme, records.bucket, f"{records.as_prefix().key}outbox/")
+
+
+def waiting_records(store: ObjectStore, records: Location) -> Iterator[Record]:
+    """What waits there; records that are gone by then, or are none, are passed over."""
+    for info in store.list(outbox_folder(records)):
+        try:
+            yield _unpack(store.read(info.location, limit=_LIMIT)[0])
+        except (ObjectMissing, MalformedMessage):
+            continue
 
 
 def drain(store: ObjectStore, records: Location, publisher: Publisher, unreadable: set[Location]) -> set[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from lfk.core.addressing import AudioAddress, Roots, resolve
 from lfk.core.batch import Entry, Head
@@ -36,6 +36,19 @@ _STOCK, _FAILED = "stock", "failed"
 OPEN = "open"
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A place, and what of it is outstanding."""
+
+    examined: Examined
+    #: Its audio has no transcript as it is now: none at all, another audio's, or one of what it was before.
+    lacks: bool
+    #: The last of these.
+    replaced: bool = False
+    #: The transcript lacks files.
+    incomplete: bool = False
+
+
 class Choice:
     """Finds what is chosen. One owner."""
 
@@ -46,16 +59,23 @@ class Choice:
         chosen: Chosen,
         failed: list[Failed],
         misfit: Callable[[str, LfkError], None],
+        *,
+        quick: bool = False,
     ) -> None:
-        """``misfit`` gets the name of what was chosen and cannot be asked for."""
+        """Nothing is read or sent yet.
+
+        Args:
+            misfit: gets the name of what was chosen and cannot be asked for.
+            quick: believe the listings' times, and read only manifests that are older than their audio. Audio that
+                was replaced while its former content was being transcribed is not found then.
+        """
         self._store = store
         self._roots = roots
         self._chosen = chosen
         self._failed = failed
         self._misfit = misfit
         self._judge = Judge(store, roots, ())
-        #: Transcripts that are older than their audio by the listing's times, and were not chosen.
-        self.older = 0
+        self._quick = quick
 
     def items(self, until: str | None = None, asked_already: frozenset[str] = frozenset()) -> Iterator[Outgoing]:
         """What is chosen, from behind ``until`` on.
@@ -82,48 +102,48 @@ class Choice:
 
     def _by_state(self, place: str, asked_already: frozenset[str]) -> Iterator[Outgoing]:
         newest = NewestFailures(self._failed)
+        only = self._chosen.only
         places = (one for one in self._stock().places() if not place or f"{one.key}." > f"{place}.")
-        for examined, incomplete in self._examined(places):
-            key = examined.place.key
-            audio = examined.place.audio
+        for seen in self._seen(places):
+            key = seen.examined.place.key
+            audio = seen.examined.place.audio
             until = f"{_STOCK} {key}"
-            if audio is not None and self._lacks(examined):
+            if key in asked_already:
+                continue
+            if audio is not None and seen.lacks and not (seen.replaced and "stale" in only):
                 # What failed is asked for once, in its own words, where failures are chosen, too.
-                failed = (newest.ever if "failed" in self._chosen.only else newest.since)(
-                    audio.info, audio.address.pair
-                )
-                if "missing" in self._chosen.only and not failed and key not in asked_already:
+                failed = (newest.ever if "failed" in only else newest.since)(audio.info, audio.address.pair)
+                if "missing" in only and not failed:
                     yield self._item(audio.info, audio.address, until=until)
-            elif (examined.stale or incomplete) and examined.audio is not None and examined.address is not None:
-                yield from self._renewed(examined, examined.audio, examined.address, until)
+            elif "stale" in only and (seen.examined.stale or seen.incomplete):
+                yield from self._renewed(seen.examined, until)
 
-    def _examined(self, places: Iterator[StockPlace]) -> Iterator[tuple[Examined, bool]]:
-        """Places, and whether their transcript lacks files. Manifests are only read where it matters what they say."""
-        if "stale" not in self._chosen.only:
-            for place in places:
-                self.older += _is_older(place)
-                yield Examined(place), False
-            return
+    def _seen(self, places: Iterator[StockPlace]) -> Iterator[_Seen]:
+        """Places, and what is wrong with their transcripts; several manifests are read at a time."""
         examiner = Examiner(self._store, self._roots)
+        stale = "stale" in self._chosen.only
 
-        def look(place: StockPlace) -> tuple[Examined, bool]:
-            examined = examiner.look(place) if has_transcript(place) else Examined(place)
-            return examined, next(examiner.faults(examined, deep=False), None) is not None
+        def look(place: StockPlace) -> _Seen:
+            if not has_transcript(place):
+                return _Seen(Examined(place), lacks=place.audio is not None)
+            if self._quick and not _is_older(place):
+                return _Seen(Examined(place), lacks=False)
+            examined = examiner.look(place)
+            mine = place.audio
+            others = mine is not None and (examined.manifest is None or examined.audio is not mine.info)
+            replaced = mine is not None and not others and examined.stale
+            incomplete = stale and next(examiner.faults(examined, deep=False), None) is not None
+            return _Seen(examined, lacks=others or replaced, replaced=replaced, incomplete=incomplete)
 
-        # Transcripts that messages asked for lie apart from their audio, which is found by reading all of them.
-        alone = not self._chosen.below and not self._chosen.request.names_pair
+        # Transcripts that messages asked for lie apart from their audio, which is found by reading all of them. What
+        # of them is outstanding open batches tell.
+        alone = stale and not self._chosen.below and not self._chosen.request.names_pair
         yield from in_parallel(look, (place for place in places if place.audio is not None or alone))
 
-    def _lacks(self, examined: Examined) -> bool:
-        """The audio of the place has no transcript there: none at all, or another audio's."""
-        mine = examined.place.audio
-        if mine is None or not has_transcript(examined.place):
-            return mine is not None
-        return "stale" in self._chosen.only and (examined.manifest is None or examined.audio is not mine.info)
-
-    def _renewed(self, examined: Examined, info: ObjectInfo, address: AudioAddress, until: str) -> Iterator[Outgoing]:
+    def _renewed(self, examined: Examined, until: str) -> Iterator[Outgoing]:
         """A transcript of older audio, or one that lacks files; where a message had asked for it, so again."""
-        if not self._wants(info):
+        info, address = examined.audio, examined.address
+        if info is None or address is None or not self._wants(info):
             return
         by_path = examined.place.audio is not None
         yield self._item(info, address, until=until, pair=None if by_path else address.pair)

@@ -59,7 +59,7 @@ def _of_nobody(store: ObjectStore, roots: Roots, failed: list[Failed], asked: se
     def misfit(name: str, error: LfkError) -> None:
         log.warning("%s is passed over: %s", name, error)
 
-    return Choice(store, roots, _MISSING, failed, misfit).items(asked_already=frozenset(asked))
+    return Choice(store, roots, _MISSING, failed, misfit, quick=True).items(asked_already=frozenset(asked))
 
 
 class Reconciliation:

@@ -61,8 +61,6 @@ class RepublishSummary:
     size: int = 0
     failed: int = 0
     left: int = 0
-    #: Transcripts that seem older than their audio and were not chosen.
-    older: int = 0
     seconds: float = 0.0
     outage: LfkError | None = None
     #: The walk came to its end.
@@ -129,7 +127,6 @@ class Republisher:
             if not isinstance(error, Unreachable):
                 raise
             run.outage = run.outage or error
-        self.summary.older = choice.older
         run.finish()
         if self._sender is not None:
             self._end(recorder, any_part=recorder.parts > 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from lfk.core.location import Location
 from lfk.core.notifications import Notification, Sighting
@@ -68,15 +68,11 @@ class Rounds:
         began = time.monotonic()
         sent = known = left = 0
         self._recent.begin()
-        complete = self._complete()
-        for item in unasked(self._store, self._job.roots):
+        for item in outstanding(self._job, self._store):
             if gate.closed:
                 return 0.0
-            modified = item.entry.modified or 0.0
-            if not complete(item.audio, modified):
-                continue
             sighting = _sighting(item)
-            if self._recent.keep(sighting, modified):
+            if self._recent.keep(sighting, item.entry.modified or 0.0):
                 known += 1
             elif self._recent.full:
                 left += 1
@@ -91,16 +87,21 @@ class Rounds:
         self._report(Reconciled(sent, known, left, seconds))
         return seconds
 
-    def _complete(self) -> Callable[[Location, float], bool]:
-        """Whether an object was there when a marker of one of its prefixes came."""
-        if not self._job.marker:
-            return lambda _audio, _modified: True
-        markers = {
-            info.location.parent: info.modified
-            for info in self._store.list(self._job.roots.audio)
-            if self._job.meaning(info.location) is Meaning.MARKER
-        }
-        return lambda audio, modified: _covered(audio, modified, markers)
+
+def outstanding(job: ListenJob, store: ObjectStore) -> Iterator[Outgoing]:
+    """What the store says is to be referred to; with done-markers, what was there when one of its prefixes' came.
+
+    Raises:
+        Unreachable: the store.
+    """
+    markers: dict[Location, float] = {}
+    if job.marker:
+        for info in store.list(job.roots.audio):
+            if job.meaning(info.location) is Meaning.MARKER:
+                markers[info.location.parent] = info.modified
+    for item in unasked(store, job.roots):
+        if not job.marker or _covered(item.audio, item.entry.modified or 0.0, markers):
+            yield item
 
 
 def _sighting(item: Outgoing) -> Sighting:

@@ -134,7 +134,7 @@ class Uploader:
             raise
         if found is None:
             return None, False
-        told = {SHA256: found.sha256}
+        told = {SHA256: found.sha256, EXTRACTED_FROM: found.extracted_from or ""}
         return ObjectInfo(task.location, found.size, found.etag, found.modified, found.version_id, metadata=told), True
 
     def _as_source(self, info: ObjectInfo) -> Remote:

@@ -18,6 +18,14 @@ from lfk.core.location import Location
 #: Called with the number of bytes that have just moved; may be called from several threads.
 Progress = Callable[[int], None]
 
+#: Called with the location and the bytes of something that was found.
+Found = Callable[[Location, int], None]
+
+
+def ignore(_location: Location, _size: int) -> None:
+    """For who does not want to know what was found."""
+
+
 #: The name of our metadata entry: sha256 of the content in hex. Stores keep metadata names in lower case.
 SHA256 = "lfk-sha256"
 #: The name of our metadata entry: which machine and path the object was uploaded from.
@@ -176,10 +184,21 @@ class ObjectStore(Protocol):
             PreconditionFailed: an object is there and is another one.
         """
 
-    def sweep(self, prefix: Location, *, older_than: float) -> int:
+    def delete_version(self, location: Location, version_id: str) -> None:
+        """Remove one version of an object for good; nothing happens where a store keeps none, or not that one.
+
+        :meth:`delete` only hides an object that is kept in versions. Whoever removes the newest version without that
+        brings the one before it back to light.
+
+        Raises:
+            AccessDenied: among other reasons, a lock of the bucket holds it.
+        """
+
+    def sweep(self, prefix: Location, *, older_than: float, found: Found = ignore, dry_run: bool = False) -> int:
         """Remove what uploads of lfk below ``prefix`` left behind when they were broken off; returns how many.
 
-        Only what nobody has touched for ``older_than`` seconds, and only what no listing shows.
+        Only what nobody has touched for ``older_than`` seconds, and only what no listing shows. ``found`` is called
+        for each with where it is (or was to be) and its bytes; in a ``dry_run`` nothing is removed.
         """
 
     def presign(self, location: Location, *, seconds: int, filename: str | None = None) -> str:

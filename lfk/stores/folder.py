@@ -27,7 +27,7 @@ from lfk.core.errors import (
     StoreError,
 )
 from lfk.core.location import Location
-from lfk.stores.base import SHA256, Capabilities, Condition, IfAbsent, IfMatch, ObjectInfo, Progress
+from lfk.stores.base import SHA256, Capabilities, Condition, Found, IfAbsent, IfMatch, ObjectInfo, Progress, ignore
 from lfk.stores.folder_listing import TEMPORARY, etag_of, walk
 from lfk.stores.folder_records import PRIVATE, Description, Records, is_private
 from lfk.stores.folder_tree import Tree, folder_border, regular
@@ -188,10 +188,17 @@ class FolderStore:
             self._records.remove(location.key)
             self._tree.prune(parts[:-1])
 
-    def sweep(self, prefix: Location, *, older_than: float) -> int:
+    def delete_version(self, location: Location, version_id: str) -> None:  # noqa: ARG002 - none are kept
+        self._parts(location)
+
+    def sweep(self, prefix: Location, *, older_than: float, found: Found = ignore, dry_run: bool = False) -> int:
         self._folder_parts(prefix)
         with folder_border(prefix):
-            return self._tree.remove_older(_SCRATCH, older_than)
+
+            def left(name: str, size: int) -> None:
+                found(self._root.join("/".join((*_SCRATCH, name))), size)
+
+            return self._tree.remove_older(_SCRATCH, older_than, left, dry_run=dry_run)
 
     def presign(self, location: Location, *, seconds: int, filename: str | None = None) -> str:  # noqa: ARG002
         self._parts(location)

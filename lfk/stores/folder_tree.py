@@ -11,7 +11,7 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -157,15 +157,28 @@ class Tree:
             return []
         return found
 
-    def remove_older(self, parts: Sequence[str], seconds: float) -> int:
-        """Remove the files in the folder at ``parts`` that nobody has written to for so long; returns how many."""
+    def remove_older(
+        self,
+        parts: Sequence[str],
+        seconds: float,
+        found: Callable[[str, int], None] | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> int:
+        """Remove the files in the folder at ``parts`` that nobody has written to for so long; returns how many.
+
+        ``found`` gets the name and bytes of each; in a ``dry_run`` they stay.
+        """
         removed = 0
         names = [name for name, folder in self.names(parts) if not folder]
         for name, state in self.states(parts, names):
             if time.time() - state.st_mtime > seconds:
                 with suppress(FileNotFoundError, PermissionError), self.folder(parts) as here:
-                    os.unlink(name, dir_fd=here)
+                    if not dry_run:
+                        os.unlink(name, dir_fd=here)
                     removed += 1
+                    if found is not None:
+                        found(name, state.st_size)
         return removed
 
     def prune(self, parts: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lfk.core.errors import BucketMissing, ContentChanged, ObjectMissing, PreconditionFailed, StoreError
 from lfk.core.location import Location
-from lfk.stores.base import SHA256, Capabilities, Condition, IfAbsent, IfMatch, ObjectInfo, Progress
+from lfk.stores.base import SHA256, Capabilities, Condition, Found, IfAbsent, IfMatch, ObjectInfo, Progress, ignore
 from lfk.stores.local_file import BLOCK_BYTES, SourceFile, TargetFile
 from lfk.stores.names import LeftOut, object_key
 
@@ -158,7 +158,18 @@ class MemoryStore:
                 self._require(condition, location)
                 del self._objects[location]
 
-    def sweep(self, prefix: Location, *, older_than: float) -> int:  # noqa: ARG002 - nothing is ever left behind
+    def delete_version(self, location: Location, version_id: str) -> None:  # noqa: ARG002 - none are kept
+        self._begin("delete_version", location)
+        object_key(location)
+
+    def sweep(
+        self,
+        prefix: Location,
+        *,
+        older_than: float,  # noqa: ARG002 - nothing is ever left behind
+        found: Found = ignore,  # noqa: ARG002
+        dry_run: bool = False,  # noqa: ARG002
+    ) -> int:
         self._begin("sweep", prefix)
         return 0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lfk.core.errors import ForbiddenLocation
 from lfk.core.location import Location
-from lfk.stores.base import Capabilities, Condition, IfMatch, ObjectInfo, ObjectStore, Progress
+from lfk.stores.base import Capabilities, Condition, Found, IfMatch, ObjectInfo, ObjectStore, Progress, ignore
 
 
 class RoutingStore:
@@ -76,8 +76,11 @@ class RoutingStore:
     def delete(self, location: Location, *, condition: IfMatch | None = None) -> None:
         self._at(location).delete(location, condition=condition)
 
-    def sweep(self, prefix: Location, *, older_than: float) -> int:
-        return self._at(prefix).sweep(prefix, older_than=older_than)
+    def delete_version(self, location: Location, version_id: str) -> None:
+        self._at(location).delete_version(location, version_id)
+
+    def sweep(self, prefix: Location, *, older_than: float, found: Found = ignore, dry_run: bool = False) -> int:
+        return self._at(prefix).sweep(prefix, older_than=older_than, found=found, dry_run=dry_run)
 
     def presign(self, location: Location, *, seconds: int, filename: str | None = None) -> str:
         return self._at(location).presign(location, seconds=seconds, filename=filename)

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 
 from lfk.core.errors import BucketMissing, ObjectMissing, PreconditionFailed, StoreError, UsageError
 from lfk.core.location import Location
-from lfk.stores.base import SHA256, Capabilities, Condition, IfMatch, ObjectInfo, Progress
+from lfk.stores.base import SHA256, Capabilities, Condition, Found, IfMatch, ObjectInfo, Progress, ignore
 from lfk.stores.local_file import SourceFile
 from lfk.stores.names import object_key
 from lfk.stores.s3_checksums import Checksums
@@ -41,6 +41,8 @@ SMALL_BYTES = 8 << 20
 CONCURRENCY = 8
 #: The most that a signature of AWS may last: seven days.
 MAX_LINK_SECONDS = 7 * 24 * 3600
+#: What stores call the version of an object that was written while they kept none.
+_NO_VERSION = "null"
 _ADDRESSING = ("auto", "path", "virtual")
 
 
@@ -224,10 +226,22 @@ class S3Store:
                     raise
                 self._connection.client.delete_object(**asked)
 
-    def sweep(self, prefix: Location, *, older_than: float) -> int:
+    def delete_version(self, location: Location, version_id: str) -> None:
+        if version_id == _NO_VERSION:
+            return
+        with s3_border(location):
+            try:
+                self._connection.client.delete_object(
+                    Bucket=location.bucket, Key=object_key(location), VersionId=version_id
+                )
+            except ClientError as error:
+                if code_of(error) not in ("NoSuchVersion", "NoSuchKey"):
+                    raise
+
+    def sweep(self, prefix: Location, *, older_than: float, found: Found = ignore, dry_run: bool = False) -> int:
         with s3_border(prefix):
             before = datetime.now(timezone.utc) - timedelta(seconds=older_than)
-            return sweep(self._connection.client, prefix.as_prefix(), before)
+            return sweep(self._connection.client, prefix.as_prefix(), before, found, dry_run=dry_run)
 
     def presign(self, location: Location, *, seconds: int, filename: str | None = None) -> str:
         asked = {"Bucket": location.bucket, "Key": object_key(location)}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from lfk.core.location import Location
+from lfk.stores.base import Found, ignore
 from lfk.stores.s3_errors import code_of
 from lfk.stores.s3_resume import IDENTITY_PART
 
@@ -27,23 +28,30 @@ log = logging.getLogger(__name__)
 _MARK_BYTES = 16 << 10
 
 
-def sweep(client: S3Client, prefix: Location, before: datetime) -> int:
+def sweep(client: S3Client, prefix: Location, before: datetime, found: Found = ignore, *, dry_run: bool = False) -> int:
     """Abort our uploads below ``prefix`` of which nothing has arrived since ``before``; returns how many.
+
+    ``found`` gets the object that each was to be, and the bytes of its parts; in a ``dry_run`` they stay.
 
     Raises botocore's exceptions.
     """
     swept = 0
     for upload in _unfinished(client, prefix):
-        if upload["Initiated"] < before and _is_abandoned(client, prefix.bucket, upload, before):
-            try:
+        size = _abandoned_bytes(client, prefix.bucket, upload, before) if upload["Initiated"] < before else None
+        if size is None:
+            continue
+        try:
+            if not dry_run:
                 client.abort_multipart_upload(Bucket=prefix.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-            except ClientError as error:
-                # Somebody else was faster.
-                if code_of(error) != "NoSuchUpload":
-                    raise
-            else:
-                log.info("%s: an upload that was broken off is removed", upload["Key"])
-                swept += 1
+        except ClientError as error:
+            # Somebody else was faster.
+            if code_of(error) != "NoSuchUpload":
+                raise
+            continue
+        swept += 1
+        found(Location(prefix.scheme, prefix.bucket, upload["Key"]), size)
+        if not dry_run:
+            log.info("%s: an upload that was broken off is removed", upload["Key"])
     return swept
 
 
@@ -59,17 +67,19 @@ def _unfinished(client: S3Client, prefix: Location) -> Iterator[MultipartUploadT
         yield from (upload for upload in page.get("Uploads", ()) if upload["Key"].startswith(prefix.key))
 
 
-def _is_abandoned(client: S3Client, bucket: str, upload: MultipartUploadTypeDef, before: datetime) -> bool:
-    ours = False
+def _abandoned_bytes(client: S3Client, bucket: str, upload: MultipartUploadTypeDef, before: datetime) -> int | None:
+    """The bytes of an upload of ours that nobody goes on with; None for any other."""
+    ours, size = False, 0
     pages = client.get_paginator("list_parts")
     try:
         for page in pages.paginate(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]):
             for part in page.get("Parts", ()):
                 if part["LastModified"] >= before:
-                    return False
+                    return None
+                size += part["Size"]
                 ours = ours or (part["PartNumber"] == IDENTITY_PART and part["Size"] <= _MARK_BYTES)
     except ClientError as error:
         if code_of(error) != "NoSuchUpload":
             raise
-        return False
-    return ours
+        return None
+    return size if ours else None

@@ -1,6 +1,6 @@
 """Turns settings into stores, brokers, engines and roles. The only place that names concrete classes."""
 
-from lfk.wiring.admin import init_steps, look_around
+from lfk.wiring.admin import init_steps, look_around, open_lengths
 from lfk.wiring.batch import chosen, estimated, look_at_batch, open_batches, open_check, open_republish, open_submit
 from lfk.wiring.broker import (
     announce_broker,
@@ -51,6 +51,7 @@ __all__ = [
     "open_check",
     "open_failures",
     "open_hub",
+    "open_lengths",
     "open_listener",
     "open_reader",
     "open_republish",

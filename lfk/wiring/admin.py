@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lfk.core.batch import Head, Tally
     from lfk.roles.admin import Step
     from lfk.roles.backlog import Outlook
+    from lfk.roles.estimate import Lengths
     from lfk.roles.status import Status
     from lfk.stores.base import ObjectStore
 
@@ -44,7 +45,16 @@ def init_steps(settings: Settings, source: str | None) -> Iterator[Step]:
         yield from make_source_folders(Path(folder).expanduser(), models, dry_run=settings.dry_run)
 
 
-def look_around(settings: Settings, store: ObjectStore) -> tuple[Status, Outlook, list[tuple[Head, Tally | None]]]:
+def open_lengths(settings: Settings, store: ObjectStore) -> Lengths:
+    """What judges how long waiting audio is, for as many looks as there are to be."""
+    from lfk.roles.estimate import Lengths
+
+    return Lengths(store, roots(settings))
+
+
+def look_around(
+    settings: Settings, store: ObjectStore, lengths: Lengths
+) -> tuple[Status, Outlook, list[tuple[Head, Tally | None]]]:
     """Where the work stands, how long what waits will take, and how far open batches are.
 
     Raises:
@@ -57,7 +67,6 @@ def look_around(settings: Settings, store: ObjectStore) -> tuple[Status, Outlook
     topics = (settings.topic_audio, settings.topic_retry, settings.topic_bulk)
     where = roots(settings)
     status = look(broker, store, where, settings.group, topics)
-    ahead = look_ahead(
-        broker, store, where, settings.group, status.waiting, settings.topic_transcripts, codec(settings)
-    )
+    topic = settings.topic_transcripts
+    ahead = look_ahead(broker, store, where, settings.group, status.waiting, topic, codec(settings), lengths.seconds)
     return status, ahead, list(open_batches(settings, store))

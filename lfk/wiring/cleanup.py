@@ -7,13 +7,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lfk.core.errors import UsageError
+from lfk.core.location import Location
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
+from lfk.wiring.broker import codec
 from lfk.wiring.places import roots
 from lfk.wiring.syncing import sync_job
 
 if TYPE_CHECKING:
+    from lfk.brokers.base import Broker
     from lfk.roles.cleanup import CleanupSummary, Judged
+    from lfk.roles.pending import Pending
 
 _DAY = 86400.0
 
@@ -47,6 +51,40 @@ def clean_up(
     job = sync_job(settings, local)
     found = Scan(job.source, job.selection, own_folders(job.own_paths))
     return cleanup.local(job.source, iter(found), Placing(job, SyncState(None)))
+
+
+def sweep_uploads(settings: Settings, store: ObjectStore, report: Callable[[str, int], None]) -> tuple[int, int]:
+    """Remove (or, without LFK_CLEANUP_YES, tell of) uploads that were broken off; returns how many, and their bytes.
+
+    Raises:
+        Unreachable: the store is away.
+    """
+    total = 0
+
+    def found(location: Location, size: int) -> None:
+        nonlocal total
+        total += size
+        report(str(location), size)
+
+    dry_run = settings.dry_run or not settings.cleanup_yes
+    count = store.sweep(roots(settings).audio, older_than=settings.cleanup_older_than, found=found, dry_run=dry_run)
+    return count, total
+
+
+def expiring(settings: Settings, store: ObjectStore) -> int:
+    """How many recordings hubs are going to delete by themselves."""
+    from lfk.roles.expiring import Expiring
+
+    return sum(1 for _record in Expiring(store, roots(settings).records).listed())
+
+
+def open_pending(settings: Settings, store: ObjectStore, broker: Broker | None) -> Pending:
+    """Who tells which audio somebody still waits for."""
+    from lfk.roles.pending import Pending
+
+    # The order in which references travel.
+    topics = (settings.topic_audio, settings.topic_bulk, settings.topic_retry)
+    return Pending(broker, store, roots(settings), settings.group, topics, codec(settings).decode_reference)
 
 
 def lifecycle(settings: Settings) -> str:

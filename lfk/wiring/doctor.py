@@ -46,6 +46,12 @@ def shown_settings(settings: Settings) -> Iterator[Shown]:
         yield Shown(f"{KAFKA_PREFIX}{name.replace('.', '_').upper()}", masked, "environment or .env", "broker")
 
 
+#: Who sets one of these means to run a listener.
+_LISTENING = (
+    "LFK_LISTEN_SOURCE", "LFK_LISTEN_ON", "LFK_LISTEN_QUEUE", "LFK_LISTEN_RECONCILE", "LFK_WEBHOOK_ADDRESS"
+)  # fmt: skip
+
+
 def doctor_looks(settings: Settings) -> Mapping[str, Look]:
     """What to look at, in order; each look opens what it needs, so that one which cannot does not stop the others."""
     from lfk.roles import doctor
@@ -59,6 +65,7 @@ def doctor_looks(settings: Settings) -> Mapping[str, Look]:
         "transcripts": lambda: doctor.look_at_place(store(), roots(settings).transcripts),
         "writing": lambda: doctor.look_at_writing(store(), roots(settings).records),
         "broker": lambda: _look_at_broker(settings, store()),
+        "listen": lambda: _look_at_listening(settings),
         "engine": lambda: _look_at_engine(settings),
         "ffmpeg": doctor.look_for_ffmpeg,
         "gpu": lambda: doctor.look_for_gpu(settings.device),
@@ -92,6 +99,17 @@ def _look_at_broker(settings: Settings, store: ObjectStore) -> Iterator[Check]:
         work = (settings.topic_audio, settings.topic_retry, settings.topic_bulk)
         yield from doctor.look_at_topics(broker, topic_plans(settings), worker_count(settings), work)
         yield from doctor.look_at_transactions(broker)
+
+
+def _look_at_listening(settings: Settings) -> Iterator[Check]:
+    """Only where something was said of it: most machines run no listener."""
+    from lfk.roles import doctor
+    from lfk.wiring.listening import open_source
+
+    if all(settings.sources.get(name, "default") == "default" for name in _LISTENING):
+        return
+    with open_source(settings) as source:
+        yield doctor.Check("listen", doctor.Verdict.OK, source.check())
 
 
 def _look_at_engine(settings: Settings) -> Iterator[Check]:

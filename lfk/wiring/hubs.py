@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lfk.engine.base import EngineKind
     from lfk.engine.limits import EngineLimits
     from lfk.engine.pool import EnginePool
+    from lfk.roles.hub.backups import BackupsKeeper
     from lfk.roles.hub.health import Health
     from lfk.roles.hub.hub import Hub
     from lfk.roles.hub.job import Job
@@ -126,6 +127,7 @@ def open_hub(
     """
     from lfk.engine.pool import EnginePool
     from lfk.roles.demo import SAMPLE
+    from lfk.roles.expiring import Expiring
     from lfk.roles.failures import Failures
     from lfk.roles.heartbeat import Heartbeat
     from lfk.roles.hub.answers import Topics, failure_record
@@ -145,6 +147,7 @@ def open_hub(
     slots = workers + settings.prefetch
     messages = codec(settings)
     failures = Failures(store, where.records)
+    copies = _copies(settings)
     with ExitStack() as stack:
         scratch = Scratch(Path(settings.scratch) if settings.scratch else None, settings.scratch_bytes)
         stack.callback(scratch.close)
@@ -158,7 +161,7 @@ def open_hub(
             store=store,
             roots=where,
             codec=messages,
-            results=Results(store, where, _copies(settings)),
+            results=Results(store, where, copies),
             kind=kind,
             pool=pool,
             scratch=scratch,
@@ -166,6 +169,7 @@ def open_hub(
             rendering=rendering(settings),
             fallbacks=settings.model_fallbacks,
             stop=stop,
+            expiring=None if settings.central_backups else Expiring(store, where.records),
         )
 
         def record_failure(job: Job, announcement: Announcement, error: LfkError) -> None:
@@ -209,7 +213,10 @@ def open_hub(
             references_missed=_reconciling(settings, store, stack, stop),
             tracer=telemetry.tracer,
         )
-        heartbeat = Heartbeat(store, where.records, lambda: _at_work(hub, workers))
+        keeper = _backups_keeper(settings, store, broker, copies, hub)
+        if keeper is not None:
+            stack.callback(keeper.close)
+        heartbeat = Heartbeat(store, where.records, lambda: _at_work(hub, workers, keeper))
         stack.callback(heartbeat.close)
         if settings.trim_interval:
             trimmer = Trimmer(broker, settings.group, tuple(plan.lanes.values()), settings.trim_interval)
@@ -237,7 +244,24 @@ def _health(hub: Hub, pool: EnginePool) -> Health:
     )
 
 
-def _at_work(hub: Hub, workers: int) -> Mapping[str, object]:
+def _backups_keeper(
+    settings: Settings, store: ObjectStore, broker: Broker, copies: tuple[ObjectStore, Location] | None, hub: Hub
+) -> BackupsKeeper | None:
+    """What deletes stored audio in time; None where it is to stay."""
+    from lfk.roles.expiry import Expiry
+    from lfk.roles.hub.backups import BackupsKeeper
+    from lfk.roles.local_copies import LocalCopies
+    from lfk.wiring.cleanup import open_pending
+
+    if settings.central_backups:
+        return None
+    where, grace, stop = roots(settings), settings.backups_grace, threading.Event()
+    expiry = Expiry(store, where, open_pending(settings, store, broker), grace, stop)
+    local = None if copies is None else LocalCopies(copies, store, where, grace, stop)
+    return BackupsKeeper(expiry, local, lambda: hub.leads, grace, stop)
+
+
+def _at_work(hub: Hub, workers: int, keeper: BackupsKeeper | None) -> Mapping[str, object]:
     """What a hub tells of itself."""
     jobs = [
         {
@@ -256,6 +280,7 @@ def _at_work(hub: Hub, workers: int) -> Mapping[str, object]:
         "failed": hub.summary.failed,
         "jobs": jobs,
         "trouble": str(hub.trouble or ""),
+        "backups": keeper.told if keeper is not None else {},
     }
 
 
@@ -296,7 +321,14 @@ def rendering(settings: Settings) -> Rendering:
 
 
 def _copies(settings: Settings) -> tuple[ObjectStore, Location] | None:
+    """The folder for copies of transcripts, made where it is missing; None where none is named.
+
+    Raises:
+        AccessDenied: it cannot be made.
+    """
     if not settings.transcriptions_folder:
         return None
     root = place(settings.transcriptions_folder, "MAIN_NODE_TRANSCRIPTIONS_FOLDER").as_prefix()
-    return open_folder(root), root
+    folder = open_folder(root)
+    folder.ensure(root)
+    return folder, root

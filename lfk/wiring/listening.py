@@ -51,6 +51,11 @@ def open_listener(
     return listener
 
 
+def open_source(settings: Settings) -> Source:
+    """What tells of new objects, as the settings want it; see :func:`open_listener`."""
+    return _source(settings, _job(settings))
+
+
 def _job(settings: Settings) -> ListenJob:
     from lfk.roles.listen_job import ListenJob
 

@@ -192,12 +192,17 @@ def test_the_bucket_alone_brings_back_what_all_topics_held(rig: Rig) -> None:
     record(rig.lfk.folder / "more" / "new.wav", 999)
     expect_ok(rig.lfk("sync", "more", "--approach", "segmentation", "--option", "beam_size=3"))
     assert len(rig.lfk("status", "--json").of("status")[0]["batches"]) == 3
+    # A recording that was replaced after its transcript: its new reference is lost with the topic, too.
+    replaced = min(answered - {f"lfk/transcripts/{name}.json" for name in NAMES[:3]})
+    name = replaced.removeprefix("lfk/transcripts/").removesuffix(".json")
+    record(rig.lfk.folder / "rec" / name, 1234)
+    expect_ok(rig.lfk("sync", "rec"))
 
     rig.lose_all_topics()
     plain = AUDIOS - len(answered) - sum(f"lfk/transcripts/{NAMES[2]}.json" not in answered for _once in (1,))
     sent = rig.republish("--only", "missing")
     # The new file's path alone would ask for a simple transcript; what sync asked for it is another one.
-    assert (sent["of_open_batches"], sent["sent"]) == (4, 4 + plain + 1)
+    assert (sent["of_open_batches"], sent["sent"]) == (4, 4 + plain + 1 + 1)
     announced = rig.work()
     assert [one for one in announced if one["status"] != "done"] == []
     made = {key.removeprefix("lfk/transcripts/").removesuffix(".json") for key in rig.keys("transcripts/")}

@@ -68,7 +68,7 @@ def test_what_was_deleted_is_neither_uploaded_nor_transcribed_again(local: Lfk) 
     assert asked.code == 0
     failed = local("hub", "--max-jobs", "3")
     assert failed.code == 1
-    assert "deleted by `lfk cleanup`" in failed.out + failed.err
+    assert "deleted on purpose" in failed.out + failed.err
 
 
 def test_a_transcript_that_is_not_whole_keeps_its_audio(local: Lfk) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import time
 import wave
@@ -101,6 +102,10 @@ def test_what_others_upload_to_minio_becomes_transcripts(
     client = minio.client()
     names = ["simple/tiny/a+b 100%25 ü~#.wav", "diarisation/base/week 1/talk.wav", "bare.wav"]
     client.put_object(Bucket=minio_bucket, Key=f"lfk/audio/{names[0]}", Body=speech(0))
+    planned = expect_ok(lfk("listen", "--dry-run"))
+    assert f"would send  s3://{minio_bucket}/lfk/audio/{names[0]}" in planned.out
+    assert "would send 1 references" in planned.out
+    assert expect_ok(lfk("listen", "--dry-run", "--on", "done-marker", "--json")).of("summary")[0]["sent"] == 0
     with serving(lfk) as service:
         service.wait(lambda: names[0] in service.sent)
         for number, name in enumerate(names[1:], 1):
@@ -225,6 +230,35 @@ def test_plain_lines_for_people(tmp_path: Path, minio: S3Server, minio_bucket: s
     assert rest.startswith("sent 1 references, 0.0 MB of audio in ")
     assert "1 found by looking, 0 other events, 0 failed\n" in rest
     assert "references wait" in rest
+
+
+@pytest.mark.s3
+@pytest.mark.slow
+def test_the_doctor_looks_at_what_is_to_be_listened_to(tmp_path: Path, minio: S3Server, minio_bucket: str) -> None:
+    def looked(**environ: str) -> list[tuple[str, str]]:
+        keys = {"AWS_ACCESS_KEY_ID": minio.access_key, "AWS_SECRET_ACCESS_KEY": minio.secret_key}
+        place = {"LFK_STORE": f"s3://{minio_bucket}/lfk", "AWS_ENDPOINT_URL_S3": minio.endpoint_url}
+        settings = {**place, **keys, "AWS_REGION": minio.region, "LFK_ENGINE": "canned", **environ}
+        done = Lfk(tmp_path, **settings)("doctor", "--json")
+        checks = [event for event in done.of("check") if event["name"] == "listen"]
+        return [(one["verdict"], one["text"]) for one in checks]
+
+    assert looked() == []
+    ((verdict, text),) = looked(LFK_LISTEN_SOURCE="minio")
+    assert (verdict, "takes listeners" in text) == ("ok", True)
+    ((verdict, _text),) = looked(LFK_LISTEN_SOURCE="minio", AWS_SECRET_ACCESS_KEY="another")
+    assert verdict == "fail"
+    with queue_server() as queue:
+        ((verdict, text),) = looked(LFK_LISTEN_SOURCE="sqs", LFK_LISTEN_QUEUE=queue.queue_url)
+        assert (verdict, text) == ("ok", f"{queue.queue_url} is there")
+    ((verdict, _text),) = looked(LFK_LISTEN_SOURCE="sqs", LFK_LISTEN_QUEUE=queue.queue_url)
+    assert verdict == "fail"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        ((verdict, text),) = looked(LFK_LISTEN_SOURCE="webhook", LFK_WEBHOOK_ADDRESS=address)
+        assert (verdict, "cannot listen" in text) == ("fail", True)
+    ((verdict, text),) = looked(LFK_LISTEN_SOURCE="webhook", LFK_WEBHOOK_ADDRESS=address)
+    assert (verdict, "is free" in text) == ("ok", True)
 
 
 @pytest.mark.parametrize(

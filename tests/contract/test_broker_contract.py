@@ -497,3 +497,29 @@ def test_a_broker_says_what_it_is(broker: Broker, topic: str, topic_prefix: str)
     member = broker.member(f"{topic_prefix}.group", [topic], Listener())
     assert broker.settles_atomically() is member.transactional
     member.close()
+
+
+@pytest.mark.kafka
+def test_a_snapshot_of_what_is_undecided_holds_what_no_reader_sees_yet(kafka: str, topic_prefix: str) -> None:
+    """Whoever deletes audio that nobody refers to has to know of references in a transaction that is open."""
+    from confluent_kafka import Producer
+
+    from lfk.brokers.kafka import KafkaBroker
+
+    broker = KafkaBroker({"bootstrap.servers": kafka})
+    topic = f"{topic_prefix}.audio"
+    broker.ensure_topics([TopicPlan(topic, 1, 1)])
+    writer = Producer({"bootstrap.servers": kafka, "transactional.id": topic_prefix, "linger.ms": 0})
+    writer.init_transactions(_PATIENCE)
+    writer.begin_transaction()
+    writer.produce(topic, b"in an open transaction")
+    writer.flush(_PATIENCE)
+    plain = Producer({"bootstrap.servers": kafka})
+    plain.produce(topic, b"behind it")
+    plain.flush(_PATIENCE)
+    assert [record.value for record in broker.snapshot(topic)] == []
+    undecided = [record.value for record in broker.snapshot(topic, undecided=True)]
+    assert undecided == [b"in an open transaction", b"behind it"]
+    writer.abort_transaction(_PATIENCE)
+    assert [record.value for record in broker.snapshot(topic)] == [b"behind it"]
+    broker.close()

@@ -249,7 +249,11 @@ SCENES: Mapping[str, Scene] = {
     ),
     "docs/cleanup-and-report.md": Scene(
         prepare=lambda lfk: (recordings(lfk.folder / "recordings"), transcribed(lfk, "recordings")),
-        elsewhere={"aws s3api": "tests/acceptance/test_cleanup.py"},
+        elsewhere={
+            "aws s3api": "tests/acceptance/test_cleanup.py",
+            "CENTRAL_BACKUPS=false LFK_BACKUPS_GRACE": "tests/acceptance/test_backups.py",
+            "lfk cleanup --uploads": "tests/integration/test_s3_sweep.py",
+        },
     ),
     "docs/dead-letters.md": Scene(
         prepare=dead_letters,

@@ -55,6 +55,9 @@ class ScriptedSource:
     ) -> None:
         """Nothing is held."""
 
+    def check(self) -> str:
+        return self.address
+
     def run(self, intake: Intake) -> None:
         self.runs += 1
         self.intake = intake

@@ -17,12 +17,15 @@ from lfk.core.lengths import likely_seconds
 from lfk.core.messages import Announcement, AudioReference, Failure
 from lfk.roles import backlog
 from lfk.roles.backlog import Load, Outlook, failure_causes, load, look_ahead, pace
+from lfk.roles.estimate import Lengths
 from lfk.roles.failures import Failures
 from lfk.roles.status import look
 from lfk.stores.memory import MemoryStore
 from tests.acceptance.command import Lfk
 from tests.integration.syncing import ROOTS
 from tests.roles.failing import failure_record
+from tests.roles.roots import ROOTS as BENCH_ROOTS
+from tests.roles.test_job import Bench
 
 AUDIO, TRANSCRIPTS, GROUP = "lfk.audio", "lfk.transcripts", "g"
 NOW = 1_700_000_000.0
@@ -106,6 +109,33 @@ class TestLoad:
         send(broker, AUDIO, *(reference(f"simple/tiny/{number}.wav", duration=2.0) for number in range(50)))
         one = measured(broker).pairs["simple.tiny"]
         assert (one.files, one.audio, one.told) == (50, 100.0, 100.0)
+
+    def test_transcripts_of_such_files_say_how_long_it_is(self, broker: MemoryBroker, tmp_path: Path) -> None:
+        bench = Bench(tmp_path)
+        bench.upload("simple/tiny/known.opus", b"s" * 100)
+        seconds = bench.run("simple/tiny/known.opus").duration
+        assert seconds
+        now = [0.0]
+        lengths = Lengths(bench.store, BENCH_ROOTS, clock=lambda: now[0])
+        send(
+            broker,
+            AUDIO,
+            reference("simple/tiny/a.opus", size=300),
+            reference("simple/tiny/b.wav", size=960_000),
+        )
+
+        def hours() -> float:
+            found = load(broker, GROUP, AUDIO, ROOTS, CODEC.decode_reference, lengths.seconds)
+            return found.pairs["simple.tiny"].audio
+
+        assert hours() == pytest.approx(3 * seconds + 10.0), "of wav there is no example: as such files usually are"
+        bench.upload("simple/tiny/known.wav", b"s" * 96)
+        other = bench.run("simple/tiny/known.wav").duration
+        assert hours() == pytest.approx(3 * seconds + 10.0), "it learns anew once in a while"
+        now[0] = 301.0
+        assert other
+        assert hours() == pytest.approx(3 * seconds + other * 10_000)
+        bench.close()
 
     def test_nothing_waits(self, broker: MemoryBroker) -> None:
         assert measured(broker) == Load()

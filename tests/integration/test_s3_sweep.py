@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from lfk.core.location import parse_location
+from lfk.core.location import Location, parse_location
 from lfk.stores.base import ObjectStore
 from lfk.stores.folder import FolderStore
 from lfk.stores.s3_resume import IDENTITY_PART
@@ -46,7 +46,7 @@ def unfinished(server: S3Server, bucket: str) -> dict[str, list[int]]:
 
 
 class TestSweep:
-    def test_ours_that_are_old_go_and_nothing_else(self, s3_server: S3Server, bucket: str) -> None:
+    def test_ours_that_are_old_go_and_nothing_else(self, tmp_path: Path, s3_server: S3Server, bucket: str) -> None:
         begun(s3_server, bucket, "audio/ours.wav", 1, IDENTITY_PART)
         begun(s3_server, bucket, "audio/theirs.wav", 1, 2)
         begun(s3_server, bucket, "elsewhere/ours.wav", IDENTITY_PART)
@@ -56,8 +56,21 @@ class TestSweep:
         assert set(unfinished(s3_server, bucket)) == {"audio/ours.wav", "audio/theirs.wav", "elsewhere/ours.wav"}
         # Servers tell times in whole seconds.
         deadline = time.monotonic() + 30
-        while not store.sweep(prefix, older_than=0.0):
+        found: dict[str, int] = {}
+        while not store.sweep(
+            prefix, older_than=0.0, found=lambda at, size: found.update({at.key: size}), dry_run=True
+        ):
             assert time.monotonic() < deadline
+        assert found == {"audio/ours.wav": 2 * len(b"what this is of")}
+        lfk = Lfk(tmp_path, **{**environ(s3_server, bucket), "LFK_AUDIO": f"s3://{bucket}/audio"})
+        planned = lfk("cleanup", "--uploads", "--older-than", "0")
+        assert "would remove 1 uploads that were broken off" in planned.out
+        assert "--yes" in planned.out
+        assert lfk("cleanup", "--uploads", "--yes").out.startswith("removed 0"), "younger than a week"
+        assert "audio/ours.wav" in unfinished(s3_server, bucket)
+        done = lfk("cleanup", "--uploads", "--older-than", "0", "--yes", "--json")
+        assert done.of("upload")[0]["name"] == f"s3://{bucket}/audio/ours.wav"
+        assert done.of("summary")[0]["bytes"] == 30
         assert set(unfinished(s3_server, bucket)) == {"audio/theirs.wav", "elsewhere/ours.wav"}
 
     def test_a_folder_has_its_own(self, tmp_path: Path) -> None:
@@ -67,7 +80,15 @@ class TestSweep:
         left = tmp_path / ".lfk" / "tmp" / "left"
         left.write_bytes(b"half a file")
         os.utime(left, (1, 1))
-        assert store.sweep(root.join("audio").as_prefix(), older_than=3600.0) == 1
+        found: list[tuple[str, int]] = []
+
+        def note(at: Location, size: int) -> None:
+            found.append((at.name, size))
+
+        assert store.sweep(root.join("audio").as_prefix(), older_than=3600.0, found=note, dry_run=True) == 1
+        assert left.exists()
+        assert store.sweep(root.join("audio").as_prefix(), older_than=3600.0, found=note) == 1
+        assert found == [("left", 11)] * 2
         assert not left.exists()
 
 

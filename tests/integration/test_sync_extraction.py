@@ -12,10 +12,15 @@ from typing import Any
 
 import pytest
 
-from lfk.core.errors import NoAudioTrack, ScratchFull, UnsupportedFeature
+from lfk.core.addressing import resolve
+from lfk.core.errors import NoAudioTrack, ObjectMissing, ScratchFull, UnsupportedFeature
 from lfk.core.extraction import EXTRACTED_FROM, Origin, holds_video, parse_origin
+from lfk.core.manifest import AudioVersion, Rendering, StoredResult
 from lfk.core.sync_plan import Content
+from lfk.core.transcript import Transcript
 from lfk.engine.extraction import AudioExtractor
+from lfk.roles.burial import Burial
+from lfk.roles.results import build_manifest
 from lfk.roles.sync_job import Afterwards
 from lfk.stores.base import SHA256
 from tests.acceptance.command import Lfk
@@ -80,6 +85,26 @@ class TestOnePass:
         assert rig.publisher.references[1]["content_type"] == "audio/flac"
         assert again(rig) == {"unchanged": 1}
         assert rig.extractor.calls == 1  # type: ignore[union-attr]
+
+    @pytest.mark.parametrize("remembers", [True, False])
+    def test_audio_that_was_deleted_on_purpose_is_not_sent_again(self, rig: Rig, remembers: bool) -> None:
+        rig.write("v.mp4", VIDEO)
+        again(rig)
+        _data, info = rig.object("v.mp4")
+        version = AudioVersion(info.etag, info.size, info.metadata[SHA256], info.modified)
+        result = StoredResult("e" * 32, "j" * 64, Transcript(None, 1.0, ()), {})
+        manifest = build_manifest(resolve("v.mp4", None, rig.roots), version, result, Rendering(("json",), True, 0.5))
+        Burial(rig.store, rig.roots).bury(manifest, info, rig.roots.transcripts.join("simple/tiny/v.mp4.json"))
+        if not remembers:
+            rig.state.unlink()
+        assert again(rig) == {"unchanged" if remembers else "referred": 1}
+        assert again(rig) == {"unchanged": 1}
+        assert rig.extractor.calls == 1  # type: ignore[union-attr]
+        with pytest.raises(ObjectMissing):
+            rig.object("v.mp4")
+        rig.write("v.mp4", VIDEO[::-1])
+        assert again(rig) == {"new": 1}
+        assert rig.object("v.mp4")[0] == VIDEO[::-1][:102]
 
     def test_a_changed_video_goes_up_anew(self, rig: Rig) -> None:
         rig.write("v.mp4", VIDEO)

@@ -23,6 +23,7 @@ from lfk.engine.base import ModelIdentity, Outcome, Recognised, StageProgress, T
 from lfk.engine.canned import CannedEngine, CannedKind
 from lfk.engine.pool import EnginePool
 from lfk.roles.demo import SAMPLE
+from lfk.roles.expiring import Expiring
 from lfk.roles.failures import Failures
 from lfk.roles.hub.answers import Topics, failure_record
 from lfk.roles.hub.hub import Hub
@@ -145,6 +146,8 @@ class HubBench:
         self.store.ensure(ROOTS.audio)
         self.failures = Failures(self.store, ROOTS.records)
         self.missed = 0
+        #: Set: audio is noted as to be deleted in time.
+        self.expiring: Expiring | None = None
         self.renew_broker()
 
     def renew_broker(self) -> None:
@@ -202,6 +205,7 @@ class HubBench:
             rendering=_RENDERING,
             fallbacks={"tiny": "tiny.en"},
             stop=stop,
+            expiring=self.expiring,
         )
 
         def record_failure(job: Job, announcement: Announcement, error: LfkError) -> None:

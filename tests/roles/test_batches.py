@@ -37,6 +37,7 @@ from lfk.roles.submit import SubmitSummary, Submitter
 from tests.integration.syncing import FakePublisher
 from tests.roles.failing import failure_record
 from tests.roles.roots import ROOTS
+from tests.roles.test_cleanup import during
 from tests.roles.test_job import Bench
 
 BATCH = "20260101-000000-aaaaaaaa"
@@ -368,8 +369,10 @@ def test_each_choice_sends_what_it_says(rig: Rig) -> None:
     bad = AudioReference(str(ROOTS.audio.join("diarisation/base/bad.wav")), "diarisation.base")
     rig.fail("a" * 32, bad, 10**13)
     rig.fail("b" * 32, bad, 10**13 + 1)
-    assert rig.republish("missing").older == 1
-    assert rig.sent == ["simple/tiny/new.wav"]
+    rig.republish("missing")
+    assert rig.sent == ["simple/tiny/new.wav", "simple/tiny/old.wav"]
+    rig.republish("missing", "stale")
+    assert rig.sent == ["simple/tiny/new.wav", "simple/tiny/old.wav"]
     rig.republish("stale")
     assert rig.sent == ["simple/tiny/old.wav"]
     rig.republish("failed")
@@ -386,6 +389,38 @@ def test_each_choice_sends_what_it_says(rig: Rig) -> None:
         "segmentation.tiny",
         "segmentation.base",
     }
+
+
+def test_missing_is_what_has_no_transcript_as_it_is_now(rig: Rig) -> None:
+    """Also audio that was replaced while it was transcribed, which no listing tells, but not what failed since."""
+    rig.upload("x.wav", "fine.wav", "bad.wav", "asked.wav")
+    rig.bench.run("fine.wav")
+    rig.bench.run("bad.wav")
+    rig.bench.run("asked.wav")
+    rig.bench.upload("asked.wav", b"replaced")
+    rig.submit("asked.wav", request=Request(options={"max_speakers": 2}))
+    during(
+        rig.store, "put", ROOTS.transcripts.join("simple/tiny/x.wav.json"), lambda: rig.bench.upload("x.wav", b"new")
+    )
+    rig.bench.run("x.wav")
+    rig.bench.upload("bad.wav", b"new and bad")
+    rig.fail("a" * 32, AudioReference(str(ROOTS.audio.join("bad.wav")), "simple.tiny"), 10**13)
+    listed = {info.location.name: info.modified for info in rig.store.list(ROOTS.transcripts)}
+    assert listed["x.wav.json"] > rig.store.stat(ROOTS.audio.join("x.wav")).modified
+    summary = rig.republish("missing")
+    # What an open batch asks for goes in that batch's words, and once.
+    assert sorted(rig.sent) == ["asked.wav", "x.wav"]
+    assert summary.reopened == 1
+    rig.work()
+    rig.republish("missing")
+    assert rig.sent == []
+    # A hub that reconciles by itself believes the listings' times, as it looks each time that it starts.
+    assert {item.name.rpartition("/")[2] for item in outstanding(rig.store, ROOTS)} == set()
+    rig.bench.upload("fine.wav", b"replaced")
+    rig.republish("missing")
+    assert rig.sent == ["fine.wav"]
+    rig.batches.remove(rig.open[0])
+    assert [item.name.rpartition("/")[2] for item in outstanding(rig.store, ROOTS)] == ["fine.wav"]
 
 
 def test_what_failed_is_sent_again_with_the_options_that_its_record_keeps(rig: Rig) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lfk.core.batch import Entry
-from lfk.core.errors import AccessDenied, BucketMissing, Kind, ObjectMissing, StoreUnreachable
+from lfk.core.errors import AccessDenied, AudioDeleted, BucketMissing, Kind, ObjectMissing, StoreUnreachable
 from lfk.core.failure_record import FailureRecord
 from lfk.core.location import Location
 from lfk.core.messages import Announcement, AudioReference, Failure
@@ -88,7 +88,7 @@ def test_the_transcript_answers_for_the_audio(bench: Bench) -> None:
     announcement = bench.run(str(AUDIO))
     assert (announcement.status, announcement.reused) == ("done", True)
     assert announcement.path_to_transcript == str(ROOTS.transcripts.join(f"{KEY}.json"))
-    with pytest.raises(ObjectMissing, match="deleted by `lfk cleanup`"):
+    with pytest.raises(AudioDeleted, match="deleted on purpose"):
         bench.run(str(AUDIO), transcription_approach="simple.base")
     with pytest.raises(ObjectMissing):
         bench.run("simple/tiny/never-there.wav")

@@ -28,6 +28,7 @@ from lfk.core.messages import Announcement, AudioReference
 from lfk.engine.base import ModelIdentity, Outcome, Recognised, StageProgress, Task
 from lfk.engine.canned import CannedEngine, CannedKind
 from lfk.engine.pool import EnginePool
+from lfk.roles.expiring import Expiring
 from lfk.roles.failures import Failures
 from lfk.roles.hub.answers import receive
 from lfk.roles.hub.job import Job, JobRunner, Limits
@@ -73,7 +74,8 @@ class _CountingEngine(CannedEngine):
 class Bench:
     """A runner with everything around it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, expires: bool = False) -> None:
+        """``expires``: audio is noted as to be deleted in time."""
         self.store = MemoryStore()
         self.store.ensure(ROOTS.audio)
         self.kind = CountingKind()
@@ -91,6 +93,7 @@ class Bench:
             rendering=Rendering(FORMATS, True, 0.5),
             fallbacks={"tiny": "tiny.en"},
             stop=threading.Event(),
+            expiring=Expiring(self.store, ROOTS.records) if expires else None,
         )
         self.begun = 0
         self._offset = 0

@@ -109,6 +109,8 @@ class Hub:
         self._active_at = time.monotonic()
         #: The group has told which partitions are this hub's; before that nothing says that there is no work.
         self._joined = False
+        self._leading = Partition(plan.lanes["fresh"], 0)
+        self._leads = False
         self._fatal: LfkError | None = None
         self.summary = Summary()
         self._member = broker.member(plan.group, list(plan.lanes.values()), self)
@@ -135,6 +137,11 @@ class Hub:
     def joined(self) -> bool:
         """The group has told which partitions are this hub's."""
         return self._joined and not self._away
+
+    @property
+    def leads(self) -> bool:
+        """It holds the first partition of fresh references, so what one hub of the group has to do is this one's."""
+        return self._leads
 
     @property
     def stopping(self) -> bool:
@@ -242,6 +249,7 @@ class Hub:
         """Load each partition's ledger from what the group committed, and start from that very read."""
         self._holdings.load(committed)
         self._joined = True
+        self._leads = self._leads or self._leading in committed
         self._active_at = time.monotonic()
         log.info("assigned: %s", _names(committed))
         return {partition: progress.offset if progress else None for partition, progress in committed.items()}
@@ -250,6 +258,7 @@ class Hub:
         """Settle what is ready (unless it is too late), then forget these partitions."""
         if not lost and self._holdings.unsettled:
             self._settle()
+        self._leads = self._leads and self._leading not in partitions
         gone = self._holdings.drop(partitions)
         self._flow.forget(partitions)
         self._waiting.drop(gone)

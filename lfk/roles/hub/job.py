@@ -17,18 +17,21 @@ from pathlib import Path
 from lfk.brokers.base import Delivered
 from lfk.brokers.codec import Codec
 from lfk.core.addressing import AudioAddress, Roots, resolve
-from lfk.core.errors import AudioEmpty, AudioTooLarge, LfkError, ModelMissing, ObjectMissing, StoreError
+from lfk.core.errors import AudioDeleted, AudioEmpty, AudioTooLarge, LfkError, ModelMissing, ObjectMissing, StoreError
+from lfk.core.formats import MANIFEST
 from lfk.core.identity import job_id as identify_job
 from lfk.core.identity import recognition_id
+from lfk.core.location import Location, parse_location
 from lfk.core.manifest import AudioVersion, Manifest, Rendering, StoredResult
 from lfk.core.messages import Announcement, AudioReference
 from lfk.core.options import JobOptions, parse_options
 from lfk.core.transcript import Transcript
 from lfk.engine.base import EngineKind, ModelIdentity, Task
 from lfk.engine.pool import EnginePool
+from lfk.roles.expiring import Expiring
 from lfk.roles.failures import Failures
 from lfk.roles.hub.scratch import Scratch
-from lfk.roles.results import Published, Results
+from lfk.roles.results import Published, Results, build_manifest
 from lfk.roles.tombstones import Tombstones
 from lfk.stores.base import ObjectInfo, ObjectStore
 
@@ -106,7 +109,9 @@ class JobRunner:
         rendering: Rendering,
         fallbacks: Mapping[str, str],
         stop: threading.Event,
+        expiring: Expiring | None = None,
     ) -> None:
+        """``expiring``: where audio is noted that is to be deleted once it is transcribed; None if it is to stay."""
         self._store = store
         self._roots = roots
         self._failures = Failures(store, roots.records)
@@ -119,6 +124,7 @@ class JobRunner:
         self._rendering = rendering
         self._fallbacks = fallbacks
         self._stop = stop
+        self._expiring = expiring
         self._tombstones = Tombstones(store, roots.records)
 
     def run(self, job: Job, begin: Callable[[], None]) -> Announcement:
@@ -147,12 +153,12 @@ class JobRunner:
         key = self._results.claim(address)
         done = self._skip(job, address, key, info, identity, options, rendering)
         if done is None and buried:
-            raise ObjectMissing(
-                f"{address.location} was deleted by `lfk cleanup`, and has no transcript of this kind",
-                hint="upload the file again to have it transcribed in another way",
-            )
+            raise _deleted(address.location)
         if done is None:
             done = self._work(job, address, key, info, identity, options, rendering, begin)
+        if not buried:
+            # Once more, also for work that was there already: the grace time begins about when it is announced.
+            self._expires(done.manifest, done.location)
         if reference.causation_id:
             self._come_good(reference.causation_id)
         return announce(job, address, done)
@@ -265,9 +271,7 @@ class JobRunner:
             job.enter("fetch")
             with _timed(job, "fetch"):
                 audio = folder / f"audio{_suffix(address.location.name)}"
-                info, sha256 = self._store.download(
-                    address.location, audio, limit=self._limits.audio_bytes, etag=info.etag
-                )
+                info, sha256 = self._fetch(address.location, audio, info.etag)
             job.job_id = _job_id(sha256, address, identity, options)
             version = AudioVersion(info.etag, info.size, sha256, info.modified, info.version_id)
             result = self._results.load(job.job_id, forced_by)
@@ -288,7 +292,24 @@ class JobRunner:
                 result = self._results.save(job.result, forced_by)
         job.enter("write")
         with _timed(job, "write"):
+            # First, as nobody looks at audio again that has its transcript: a hub that dies in between leaves both
+            # or the record alone, and audio without a transcript stays.
+            self._expires(build_manifest(address, version, result, rendering), self._results.location(key, MANIFEST))
             return self._results.publish(key, address, version, result, rendering)
+
+    def _expires(self, manifest: Manifest, transcript: Location) -> None:
+        """Note that the audio of a transcript is to be deleted in time, where audio is."""
+        if self._expiring is not None and self._roots.audio.contains(parse_location(manifest.path_to_audio)):
+            self._expiring.record(manifest, transcript, time.time())
+
+    def _fetch(self, location: Location, audio: Path, etag: str) -> tuple[ObjectInfo, str]:
+        try:
+            return self._store.download(location, audio, limit=self._limits.audio_bytes, etag=etag)
+        except ObjectMissing:
+            # It was there a moment ago.
+            if self._tombstones.stand_in(location) is not None:
+                raise _deleted(location) from None
+            raise
 
     def _transcribe(self, job: Job, task: Task, begin: Callable[[], None], heard: str) -> StoredResult:
         """Engine work. The recognition is kept as soon as it is there: no later stage's failure costs it."""
@@ -326,6 +347,10 @@ class JobRunner:
 def _job_id(sha256: str, address: AudioAddress, identity: ModelIdentity, options: JobOptions) -> str:
     approach = address.approach
     return identify_job(sha256, approach.name, identity.name, identity.revision, options.work_in(approach.stages))
+
+
+def _deleted(audio: Location) -> AudioDeleted:
+    return AudioDeleted(f"{audio} was deleted on purpose once it was transcribed, and has no transcript of this kind")
 
 
 class _timed:  # noqa: N801 - used as a statement

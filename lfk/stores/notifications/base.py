@@ -57,6 +57,14 @@ class Source(Protocol):
     ) -> None:
         """Let go of everything."""
 
+    def check(self) -> str:
+        """Find out, once it is entered, whether it could be run, and say so; nothing is taken from it.
+
+        Raises:
+            Unreachable: it is not there.
+            LfkError: it refuses.
+        """
+
     def run(self, intake: Intake) -> None:
         """Hand over what comes until the intake is closed and everything that it took is ended.
 
@@ -64,3 +72,21 @@ class Source(Protocol):
             Unreachable: it went away, or is not there; it may be run again.
             LfkError: it refuses.
         """
+
+
+class Trial:
+    """An :class:`Intake` that takes nothing, and is closed once its source has begun to tell."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def offer(self, delivery: Delivery, timeout: float | None = None) -> bool:  # noqa: ARG002 - none is taken
+        """Nothing is taken."""
+        return False
+
+    def refused(self, reason: str) -> None:
+        """Whatever comes is none of ours."""
+
+    def missed(self) -> None:
+        """It tells: that is all there was to find out."""
+        self.closed = True

@@ -30,7 +30,7 @@ from urllib3.exceptions import HTTPError
 from lfk.core.errors import LfkError, MalformedMessage, NotificationsUnsupported, StoreUnreachable
 from lfk.core.location import Location
 from lfk.core.notifications import notification_of
-from lfk.stores.notifications.base import Delivery, Intake
+from lfk.stores.notifications.base import Delivery, Intake, Trial
 from lfk.stores.s3_connection import CONNECT_SECONDS, Connection
 from lfk.stores.s3_errors import s3_border
 
@@ -79,6 +79,10 @@ class MinioNotifications:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing is held between runs."""
+
+    def check(self) -> str:
+        self.run(Trial())
+        return f"{self.address} takes listeners for {self._prefix}"
 
     def run(self, intake: Intake) -> None:
         stream = _Once(self._connection, intake.missed)

@@ -108,6 +108,14 @@ class SqsNotifications:
         if self._client is not None:
             self._client.close()
 
+    def check(self) -> str:
+        account, _slash, name = urlsplit(self._name).path.strip("/").rpartition("/")
+        # The URL of somebody else's queue names its account.
+        owner = {"QueueOwnerAWSAccountId": account} if account.isdigit() else {}
+        with _border(self._name):
+            self._client.get_queue_url(QueueName=name, **owner)
+        return f"{self._name} is there"
+
     def run(self, intake: Intake) -> None:
         with _border(self._name):
             url = self._name

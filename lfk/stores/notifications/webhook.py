@@ -59,6 +59,9 @@ class WebhookNotifications:
         if self._door is not None:
             self._door.close()
 
+    def check(self) -> str:
+        return f"{self.address} is free to listen on"
+
     def run(self, intake: Intake) -> None:
         self._intake = intake
         intake.missed()
