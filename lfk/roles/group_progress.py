@@ -55,9 +55,13 @@ def group_place(broker: Broker, group: str, topic: str) -> Place:
         Unreachable, TopicMissing: the broker.
     """
     standing = broker.standing(group, topic)
-    return Place(
-        standing, {partition: committed_ledger(partition, one.progress) for partition, one in standing.items()}
-    )
+    ledgers, starts = {}, {}
+    for partition, one in standing.items():
+        # What was committed beyond the end is of a topic of that name that is no more.
+        progress = one.progress if one.progress is not None and one.progress.offset <= one.end else None
+        ledgers[partition] = committed_ledger(partition, progress)
+        starts[partition] = max(one.first, progress.offset if progress else 0)
+    return Place(standing, ledgers, starts)
 
 
 def unfinished(broker: Broker, group: str, topic: str, *, undecided: bool = False) -> Iterator[Delivered]:
