@@ -56,15 +56,20 @@ format: venv ## format the code and fix what can be fixed
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-# The lock files hold for every Python from 3.10 and every platform; the second obeys the first, so versions agree.
+# The lock files hold for every Python from 3.10 and every platform. All obey dev.txt, so what is shipped is what was
+# tested: demo.txt is `make demo`'s, build.txt builds the wheel, thin.txt and hub.txt are the images'.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
 	--no-annotate --custom-compile-command "make lock" $(UPGRADE)
-PACKAGE = --override requirements/overrides.txt --extra hub --extra tiny-en --extra diarisation --group build
+HUB = --override requirements/overrides.txt --extra hub --extra tiny-en --extra diarisation
+PACKAGE = $(HUB) --group build
 
 lock: venv ## compile requirements/*.txt anew; UPGRADE=--upgrade takes newer versions
 	$(COMPILE) -o requirements/installer.txt requirements/installer.in
 	$(COMPILE) $(PACKAGE) --extra avro --extra web --extra otel --group dev -o requirements/dev.txt pyproject.toml
 	$(COMPILE) $(PACKAGE) -c requirements/dev.txt -o requirements/demo.txt pyproject.toml
+	$(COMPILE) -c requirements/dev.txt --group pyproject.toml:build -o requirements/build.txt
+	$(COMPILE) -c requirements/dev.txt --extra avro --extra web --extra otel -o requirements/thin.txt pyproject.toml
+	$(COMPILE) -c requirements/dev.txt $(HUB) --extra avro --extra otel -o requirements/hub.txt pyproject.toml
 
 services: venv ## fetch or build the servers that tests start, where no Docker engine serves them
 	$(PY) -m tests.services
