@@ -1,7 +1,6 @@
-"""Asks the role in this container how it is; what it serves its health on is in the environment.
+"""Asks the role in this container how it is, on what it serves by its environment: LFK_HEALTH, or the page's LFK_WEB.
 
-``LFK_HEALTH`` answers /healthz; a page on ``LFK_WEB`` answers. A role that serves neither is as well as its process
-is, which the container's own state tells.
+A role that serves neither is as well as its process is, which the container's own state tells.
 """
 
 import os
@@ -15,12 +14,8 @@ TIMEOUT_SECONDS = 8
 
 def url(environ):
     """What to ask; None where nothing is served."""
-    for name, path in (("LFK_HEALTH", "/healthz"), ("LFK_WEB", "/")):
-        address = environ.get(name, "")
-        if address:
-            port = address.rpartition(":")[2]
-            return f"http://127.0.0.1:{int(port)}{path}"
-    return None
+    address = environ.get("LFK_HEALTH") or environ.get("LFK_WEB")
+    return f"http://127.0.0.1:{int(address.rpartition(':')[2])}/healthz" if address else None
 
 
 def main(environ):
@@ -32,7 +27,7 @@ def main(environ):
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(asked, timeout=TIMEOUT_SECONDS) as answer:
-            print(answer.read(2000).decode("utf-8", "replace").strip() if "healthz" in asked else answer.status)
+            print(answer.read(2000).decode("utf-8", "replace").strip())
             return 0
     except urllib.error.HTTPError as error:
         print(f"{asked}: {error.code} {error.read(2000).decode('utf-8', 'replace').strip()}")

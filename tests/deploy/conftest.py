@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.programs import UV, package_index
+
 ROOT = Path(__file__).parents[2]
 #: Linking some fifty cached packages takes seconds; a cold cache downloads 60 MB.
 _INSTALL_WITHIN = 240.0
@@ -39,7 +41,7 @@ class Environment:
 def uv(*arguments: str, index: Mapping[str, str]) -> None:
     """Run the locked uv."""
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "uv"), *arguments],
+        [UV, *arguments],
         cwd=ROOT,
         env={**os.environ, **index},
         capture_output=True,
@@ -52,14 +54,8 @@ def uv(*arguments: str, index: Mapping[str, str]) -> None:
 
 @pytest.fixture(scope="session")
 def index() -> Mapping[str, str]:
-    """Where packages come from, as requirements/install finds it: uv's own variables, else what pip was told."""
-    if os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL"):
-        return {}
-    told = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "get", "global.index-url"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    told = os.environ.get("PIP_INDEX_URL", told)
-    return {"UV_DEFAULT_INDEX": told} if told else {}
+    """Where packages come from."""
+    return package_index(os.environ)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from dotenv import dotenv_values
 from tests.deploy.conftest import ROOT
 from tests.deploy.declared import check_command, check_values
 from tests.services import kafka, minio, versitygw
-from tests.services.programs import GoProgram
+from tests.services.programs import Program
 from tests.services.tools import COMPOSE
 
 FOLDER = ROOT / "deploy" / "compose"
@@ -39,7 +39,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def load(prepared: Path, tool: Callable[[GoProgram], str]) -> Callable[..., Stack]:
+def load(prepared: Path, tool: Callable[[Program], Path]) -> Callable[..., Stack]:
     """Loads compose.yaml with Docker Compose's own loader, every profile in it, with these variables.
 
     The loader's command takes none from the environment, so they are put in beforehand.
@@ -181,7 +181,7 @@ def test_servers_are_the_versions_that_the_tests_run_against(stack: Stack) -> No
 
 
 def test_the_store_versitygw_starts_by_the_line_of_the_file(
-    stack: Stack, tmp_path: Path, tool: Callable[[GoProgram], str]
+    stack: Stack, tmp_path: Path, tool: Callable[[Program], Path]
 ) -> None:
     """The shell line itself: it parses, and hands the key on by the environment alone."""
     (line,) = stack["services"]["versitygw"]["command"]
