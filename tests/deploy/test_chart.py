@@ -1,4 +1,4 @@
-"""The Helm chart, rendered by Helm for several sets of values, then held against lfk and against Kubernetes' schemas."""
+"""The Helm chart: rendered by Helm for many sets of values, held against lfk and the schemas of those who take it."""
 
 from __future__ import annotations
 
