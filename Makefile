@@ -7,7 +7,7 @@ ARGS ?=
 
 BIN := .venv/bin
 PY := $(BIN)/python
-SOURCES := lfk tests bench training docs
+SOURCES := lfk tests bench training docs deploy
 LOCKED := requirements/installer.txt requirements/install pyproject.toml
 # Once the development tools are in, they stay in: `make demo` then refreshes that layer and takes nothing away.
 LAYER = $(if $(wildcard .venv/.dev-installed),dev,demo)
@@ -15,7 +15,7 @@ LAYER = $(if $(wildcard .venv/.dev-installed),dev,demo)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv venv-demo test test-unit fuzz chaos soak latency check format lock services train-aligner wheel clean
+.PHONY: help demo venv venv-demo test test-unit fuzz chaos soak latency check format lock services train-aligner wheel release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,11 @@ train-aligner: venv ## train models/aligner-en anew: about 40 minutes; needs Deb
 
 wheel: venv ## build the wheel into dist/
 	$(BIN)/uv build --wheel --no-build-isolation --offline -o dist
+
+RELEASE ?=
+
+release: venv ## build and check a release; says what would be tagged, and tags only with RELEASE=v1.2.3
+	$(PY) deploy/release.py $(if $(RELEASE),--tag $(RELEASE)) $(ARGS)
 
 clean: ## remove what make has made here, .venv included
 	rm -rf .venv dist build lfk-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

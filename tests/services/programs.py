@@ -189,13 +189,12 @@ UV = str(Path(sys.executable).parent / "uv")
 
 
 def package_index(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """What makes uv use the index that pip was told, as requirements/install does; nothing where uv was told one."""
+    """What makes uv use the index that pip was told; nothing where uv was told one."""
     if environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL"):
         return {}
-    index = environ.get("PIP_INDEX_URL")
-    if not index:
-        asked = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
-        index = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False).stdout.strip()
+    script = Path(__file__).parents[2] / "requirements" / "index"
+    asked = ["sh", str(script), sys.executable]
+    index = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
     return {"UV_DEFAULT_INDEX": index} if index else {}
 
 
