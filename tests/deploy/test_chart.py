@@ -247,7 +247,7 @@ def validator(tool: Callable[[Program], Path]) -> Callable[[Object], jsonschema.
             definition = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)["spec"]
             for version in definition["versions"]:
                 key = (f"{definition['group']}/{version['name']}", definition["names"]["kind"])
-                operators[key] = closed(version["schema"]["openAPIV3Schema"])
+                operators[key] = strict(version["schema"]["openAPIV3Schema"])
 
     def of(one: Object) -> jsonschema.protocols.Validator:
         key = (one["apiVersion"], one["kind"])
@@ -262,13 +262,13 @@ def validator(tool: Callable[[Program], Path]) -> Callable[[Object], jsonschema.
     return of
 
 
-def closed(schema: Any) -> Any:
+def strict(schema: Any) -> Any:
     """A resource's schema where what is not described is refused, as an API server drops it without a word."""
     if isinstance(schema, list):
-        return [closed(part) for part in schema]
+        return [strict(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {name: closed(part) for name, part in schema.items()}
+    made = {name: strict(part) for name, part in schema.items()}
     if "properties" in made and not made.get("x-kubernetes-preserve-unknown-fields"):
         made.setdefault("additionalProperties", False)
     return made

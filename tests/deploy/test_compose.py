@@ -131,10 +131,9 @@ def test_who_writes_outside_of_tmp_has_a_volume_for_it(stack: Stack) -> None:
 def test_a_hub_has_time_to_finish_what_runs(stack: Stack) -> None:
     for name in ("hub", "hub-gpu"):
         grace = float(stack["services"][name]["environment"]["LFK_GRACE"])
-        minutes, seconds = re.fullmatch(
-            r"(?:(\d+)m)?(?:(\d+)s)?", stack["services"][name]["stop_grace_period"]
-        ).groups()
-        assert int(minutes or 0) * 60 + int(seconds or 0) > grace
+        given = re.fullmatch(r"(?:(\d+)m)?(?:(\d+)s)?", stack["services"][name]["stop_grace_period"])
+        assert given is not None
+        assert int(given[1] or 0) * 60 + int(given[2] or 0) > grace
 
 
 def test_what_stays_is_looked_at_and_what_ends_is_not(stack: Stack) -> None:
