@@ -16,6 +16,7 @@ from referencing import Registry, Resource
 from lfk import __version__
 from tests.deploy.conftest import ROOT
 from tests.deploy.declared import check_command, check_values
+from tests.docs.pages import blocks
 from tests.services.programs import Program
 from tests.services.tools import HELM, KEDA, KUBERNETES, PROMETHEUS_OPERATOR
 
@@ -26,7 +27,7 @@ Object = dict[str, Any]
 Render = Callable[..., list[Object]]
 
 BURST = {"hub": {"burst": {"enabled": True}}}
-CASES: Mapping[str, Object] = {
+CASES: dict[str, Object] = {
     "defaults": {},
     "gpu": {
         "hub": {"gpu": {"enabled": True, "count": 2, "runtimeClassName": "nvidia"}, "nodeSelector": {"gpu": "yes"}}
@@ -66,6 +67,16 @@ CASES: Mapping[str, Object] = {
     "monitored": {"metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}}},
     "no policy, no hub": {"networkPolicy": {"enabled": False}, "hub": {"enabled": False}, "init": {"enabled": False}},
 }
+
+
+def shown() -> Object:
+    """The values that docs/deploy.md shows."""
+    (block,) = [block for block in blocks("docs/deploy.md") if block.language == "yaml"]
+    values: Object = yaml.safe_load("\n".join(block.lines))
+    return values
+
+
+CASES["as docs/deploy.md shows"] = shown()
 
 
 @pytest.fixture(scope="module")

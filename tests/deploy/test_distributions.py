@@ -102,7 +102,6 @@ def test_every_thin_role_works_in_a_base_installation(
         ("init",),
         ("sync", "recordings"),
         ("hub", "--workers", "1", "--max-jobs", "1", "--exit-when-idle", "60"),
-        ("status",),
         ("transcripts", "--out", "out", "--format", "txt"),
     )
     for command in commands:
