@@ -84,17 +84,19 @@ def test_a_hub_in_a_base_installation_says_what_to_install(base: Environment, tm
 def test_every_thin_role_works_in_a_base_installation(
     base: Environment, tmp_path: Path, kafka: str, minio: S3Server, minio_bucket: str, topic_prefix: str
 ) -> None:
-    """A recording goes in, an announcement comes out; the hub beside them rehearses without an engine."""
+    """A recording goes in, a transcript comes out, with the secret as a file; the hub rehearses without an engine."""
     topics = ("AUDIO", "BULK", "CHUNKS", "TRANSCRIPTS", "RETRY", "DLQ")
     environ = {
         "LFK_STORE": f"s3://{minio_bucket}/lfk",
-        **minio.environment(),
+        **{name: value for name, value in minio.environment().items() if name != "AWS_SECRET_ACCESS_KEY"},
+        "AWS_SECRET_ACCESS_KEY_FILE": str(tmp_path / "s3-secret-key"),
         "BOOTSTRAP_SERVERS": kafka,
         "LFK_GROUP": f"{topic_prefix}hub",
         "LFK_PARTITIONS": "1",
         "LFK_ENGINE": "canned",
         **{f"LFK_TOPIC_{name}": f"{topic_prefix}{name.lower()}" for name in topics},
     }
+    (tmp_path / "s3-secret-key").write_text(minio.secret_key)
     audio = tmp_path / "recordings" / "simple" / "tiny" / "x.wav"
     audio.parent.mkdir(parents=True)
     audio.write_bytes(b"no sound, but the canned engine hashes bytes")
