@@ -336,9 +336,11 @@ def test_nothing_ends_a_hub_of_a_burst_but_itself(rendered: Callable[[str], list
     assert template["spec"]["containers"][0]["args"] == ["hub", "--exit-when-idle", "300"]
     assert template["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
     (trigger,) = job["triggers"]
-    assert trigger["metadata"]["query"] == (
-        'clamp_min(sum(max by (lane) (lfk_backlog_audio_seconds{namespace="space"})) - 3600, 0)'
-    ), "what the one standing hub takes is left out"
+    audio = 'sum(max by (lane) (lfk_backlog_audio_seconds{namespace="space"}))'
+    most = 'sum(max by (lane) (lfk_backlog_references{namespace="space"})) * 3600'
+    assert trigger["metadata"]["query"] == f"clamp_min(({audio} < {most} or {most}) - 3600, 0)", (
+        "audio, but no more than one hub for each reference, less what the one standing hub takes"
+    )
     assert find(objects, "Deployment", "here-lfk-backlog"), "who measures, also while no hub runs"
 
 
