@@ -119,6 +119,26 @@ def test_the_thin_image_stays_below_200_megabytes(thin: Environment) -> None:
     assert _SLIM_BASE + packages < _THIN_LIMIT, f"packages and lfk: {packages / 1e6:.1f} MB"
 
 
+def test_making_slim_leaves_the_installers_cache_and_other_environments_alone(
+    base: Environment, tmp_path: Path
+) -> None:
+    """Installers link a package's files into every environment: who writes into one writes into all."""
+    if shutil.which("strip") is None:
+        pytest.skip("strip (binutils) is not on the PATH")
+    library = next(base.packages.glob("psutil/*.so"))
+    elsewhere = tmp_path / "cache.so"
+    shutil.copy(library, elsewhere)
+    packages = tmp_path / "venv" / "lib" / "python3.12" / "site-packages"
+    (packages / "botocore" / "data" / "ec2").mkdir(parents=True)
+    (packages / "one.so").hardlink_to(elsewhere)
+    before = elsewhere.read_bytes()
+    subprocess.run(["sh", "deploy/docker/slim", str(tmp_path / "venv")], cwd=ROOT, check=True, timeout=60)
+    assert elsewhere.read_bytes() == before
+    assert elsewhere.stat().st_nlink == 1, "the environment's file is one of its own"
+    assert (packages / "one.so").stat().st_mode == elsewhere.stat().st_mode
+    assert not (packages / "botocore" / "data" / "ec2").exists()
+
+
 def test_what_was_made_slim_still_works(thin: Environment, tmp_path: Path) -> None:
     program = "\n".join(
         [
