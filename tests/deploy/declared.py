@@ -14,7 +14,7 @@ _OTHERS = frozenset({"HOME", "PATH", "PYTHONPYCACHEPREFIX", "PYTHONUNBUFFERED", 
 
 #: Made beside these files, on a branch that is not in yet: to be taken out here once it is.
 _COMING_VERBS = frozenset({"web"})
-_COMING_SETTINGS = frozenset({"LFK_WEB", "LFK_WEB_TOKEN", "LFK_WEB_TOKEN_FILE", "LFK_WEB_HOSTS", "LFK_STATUS_SERVE"})
+_COMING_SETTINGS = frozenset({"LFK_WEB", "LFK_WEB_TOKEN", "LFK_WEB_TOKEN_FILE", "LFK_WEB_HOSTS"})
 
 
 def unknown_settings(names: Iterable[str]) -> set[str]:

@@ -14,11 +14,12 @@ import yaml
 from referencing import Registry, Resource
 
 from lfk import __version__
+from lfk.core import metrics
 from tests.deploy.conftest import ROOT
 from tests.deploy.declared import check_command, check_values
 from tests.docs.pages import blocks
 from tests.services.programs import Program
-from tests.services.tools import HELM, KEDA, KUBERNETES, PROMETHEUS_OPERATOR
+from tests.services.tools import HELM, KEDA, KUBERNETES, PROMETHEUS_OPERATOR, PROMTOOL
 
 CHART = ROOT / "deploy" / "helm" / "lfk"
 KUBERNETES_VERSION = "1.33"
@@ -342,6 +343,49 @@ def test_nothing_ends_a_hub_of_a_burst_but_itself(rendered: Callable[[str], list
         "audio, but no more than one hub for each reference, less what the one standing hub takes"
     )
     assert find(objects, "Deployment", "here-lfk-backlog"), "who measures, also while no hub runs"
+
+
+#: What is measured (two pods tell of the same backlog), and how many further hubs that is work for.
+_BACKLOGS = (
+    ("ten hours in one recording, which one hub takes", 36_000, 1, 0),
+    ("ten hours in a hundred recordings", 36_000, 100, 9),
+    ("nothing", 0, 0, 0),
+    ("what the standing hub does alone", 1_800, 20, 0),
+    ("three hours in two recordings", 10_800, 2, 1),
+)
+
+
+def test_a_burst_is_as_large_as_the_work_that_is_left(
+    rendered: Callable[[str], list[Object]], tool: Callable[[Program], Path], tmp_path: Path
+) -> None:
+    """Prometheus's own evaluation of the query, on the series that lfk serves."""
+    job = find(rendered("burst"), "ScaledJob", "here-lfk-hub-burst")["spec"]
+    asked = job["triggers"][0]["metadata"]
+    labels = 'namespace="space",lane="fresh"'
+    series = [
+        {"series": f'{name}{{{labels},pod="{pod}"}}', "values": " ".join(str(case[column]) for case in _BACKLOGS)}
+        for name, column in ((metrics.BACKLOG_AUDIO.name, 1), (metrics.BACKLOG_REFERENCES.name, 2))
+        for pod in ("a", "b")
+    ]
+    series.append({"series": f'{metrics.BACKLOG_AUDIO.name}{{namespace="other",lane="fresh"}}', "values": "99999x9"})
+    expected = [
+        {
+            "expr": asked["query"],
+            "eval_time": f"{minute}m",
+            "exp_samples": [{"labels": "{}", "value": case[3] * float(asked["threshold"])}],
+        }
+        for minute, case in enumerate(_BACKLOGS)
+    ]
+    trial = {
+        "evaluation_interval": "1m",
+        "tests": [{"interval": "1m", "input_series": series, "promql_expr_test": expected}],
+    }
+    (tmp_path / "trial.yml").write_text(json.dumps(trial), encoding="utf-8")
+    done = subprocess.run(
+        [str(tool(PROMTOOL)), "test", "rules", "trial.yml"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_init_comes_before_everything_with_an_account_of_its_own(rendered: Callable[[str], list[Object]]) -> None:
