@@ -7,7 +7,7 @@ ARGS ?=
 
 BIN := .venv/bin
 PY := $(BIN)/python
-SOURCES := lfk tests bench training docs
+SOURCES := lfk tests bench training docs deploy
 LOCKED := requirements/installer.txt requirements/install pyproject.toml
 # Once the development tools are in, they stay in: `make demo` then refreshes that layer and takes nothing away.
 LAYER = $(if $(wildcard .venv/.dev-installed),dev,demo)
@@ -15,7 +15,7 @@ LAYER = $(if $(wildcard .venv/.dev-installed),dev,demo)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv venv-demo test test-unit fuzz chaos soak latency check format lock services train-aligner wheel clean
+.PHONY: help demo venv venv-demo test test-unit fuzz chaos soak latency check format lock services train-aligner wheel release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,15 +56,20 @@ format: venv ## format the code and fix what can be fixed
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-# The lock files hold for every Python from 3.10 and every platform; the second obeys the first, so versions agree.
+# The lock files hold for every Python from 3.10 and every platform. All obey dev.txt, so what is shipped is what was
+# tested: demo.txt is `make demo`'s, build.txt builds the wheel, thin.txt and hub.txt are the images'.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
 	--no-annotate --custom-compile-command "make lock" $(UPGRADE)
-PACKAGE = --override requirements/overrides.txt --extra hub --extra tiny-en --extra diarisation --group build
+HUB = --override requirements/overrides.txt --extra hub --extra tiny-en --extra diarisation
+PACKAGE = $(HUB) --group build
 
 lock: venv ## compile requirements/*.txt anew; UPGRADE=--upgrade takes newer versions
 	$(COMPILE) -o requirements/installer.txt requirements/installer.in
 	$(COMPILE) $(PACKAGE) --extra avro --extra web --extra otel --group dev -o requirements/dev.txt pyproject.toml
 	$(COMPILE) $(PACKAGE) -c requirements/dev.txt -o requirements/demo.txt pyproject.toml
+	$(COMPILE) -c requirements/dev.txt --group pyproject.toml:build -o requirements/build.txt
+	$(COMPILE) -c requirements/dev.txt --extra avro --extra web --extra otel -o requirements/thin.txt pyproject.toml
+	$(COMPILE) -c requirements/dev.txt $(HUB) --extra avro --extra otel -o requirements/hub.txt pyproject.toml
 
 services: venv ## fetch or build the servers that tests start, where no Docker engine serves them
 	$(PY) -m tests.services
@@ -81,6 +86,11 @@ train-aligner: venv ## train models/aligner-en anew: about 40 minutes; needs Deb
 
 wheel: venv ## build the wheel into dist/
 	$(BIN)/uv build --wheel --no-build-isolation --offline -o dist
+
+RELEASE ?=
+
+release: venv ## build and check a release; says what would be tagged, and tags only with RELEASE=v1.2.3
+	$(PY) deploy/release.py $(if $(RELEASE),--tag $(RELEASE)) $(ARGS)
 
 clean: ## remove what make has made here, .venv included
 	rm -rf .venv dist build lfk-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

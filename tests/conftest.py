@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from lfk.settings import specs
 from tests.services.pool import Missing, Pool, RemotePool, Servers
 from tests.services.process import Running
-from tests.services.programs import GoProgram, MissingError
+from tests.services.programs import GoProgram, MissingError, Program, require
 from tests.services.s3 import S3Server
 from tests.services.toxiproxy import Toxiproxy
 
@@ -164,12 +164,13 @@ def own_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="session")
-def tool(request: pytest.FixtureRequest) -> Callable[[GoProgram], str]:
-    """The path of a checking tool that ``make services`` has built (``tests.services.tools``)."""
+def tool(request: pytest.FixtureRequest) -> Callable[[Program], Path]:
+    """What ``make services`` has fetched of ``tests.services.tools``: the path of a program, the folder of files."""
 
-    def find(program: GoProgram) -> str:
+    def find(program: Program) -> Path:
+        cache = request.config.stash[_CACHE]
         try:
-            return str(program.executable(request.config.stash[_CACHE]))
+            return program.executable(cache) if isinstance(program, GoProgram) else require(program, cache)
         except MissingError as error:
             _do_without(request.config, str(error))
 

@@ -261,6 +261,19 @@ SCENES: Mapping[str, Scene] = {
         stands_for={"533c04fb8f7d": failure_of("object_missing"), "8bad76401009": failure_of("unknown_model")},
         before={"lfk dlq retry --all": the_missing_comes},
     ),
+    "docs/deploy.md": Scene(
+        elsewhere={
+            "docker build": "tests/deploy/test_docker.py",
+            "docker compose": "tests/deploy/test_compose.py",
+            "cd deploy/compose": "tests/deploy/test_compose.py",
+            "./prepare": "tests/deploy/test_compose.py",
+            "cp ~/talk.mp4": "tests/deploy/test_compose.py",
+            "kubectl": "tests/deploy/test_chart.py",
+            "helm": "tests/deploy/test_chart.py",
+            "sudo": "tests/deploy/test_systemd.py",
+            "journalctl": "tests/deploy/test_systemd.py",
+        },
+    ),
     "docs/hub.md": Scene(elsewhere={"curl": "tests/acceptance/test_hub_life.py"}),
     "docs/listen.md": Scene(
         prepare=lambda lfk: expect_ok(lfk("init")),
@@ -305,6 +318,7 @@ SCENES: Mapping[str, Scene] = {
         some_fail=("lfk sync course",),
         elsewhere={"lfk status": "tests/integration/test_backlog.py"},
     ),
+    "docs/upgrading.md": Scene(elsewhere={"make release": "tests/deploy/test_release.py"}),
 }
 
 

