@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lfk.cli.console import Console
 from lfk.cli.sync_display import megabytes
 from lfk.core.batch import Head, Tally
+from lfk.core.printable import printable
 from lfk.core.timecode import clock
 
 if TYPE_CHECKING:
@@ -15,11 +16,15 @@ if TYPE_CHECKING:
     from lfk.roles.estimate import Estimator
     from lfk.roles.republish import Republished, RepublishSummary
 
+#: A longer line is cut; `--json` tells all of it.
+_LINE = 10_000
+
 
 def show_finding(console: Console, finding: Finding) -> None:
     """``stale  s3://bucket/audio/x.wav  changed since it became …``"""
     fields = {"trouble": finding.trouble.value, "location": finding.location, "detail": finding.detail}
-    console.note("finding", fields, f"{finding.trouble.value:12}  {finding.location}  {finding.detail}")
+    text = f"{finding.trouble.value:12}  {finding.location}  {finding.detail}"
+    console.note("finding", fields, printable(text, _LINE))
 
 
 def show_check_summary(console: Console, summary: CheckSummary, *, stopped: bool) -> None:
@@ -70,7 +75,7 @@ class RepublishDisplay:
             verb = "would send" if self._dry_run else "sent"
             fields = {"name": item.name, "reference": reference.to_dict(), "dry_run": self._dry_run}
             text = f"{verb}  {item.name}  {megabytes(item.size)}  {pair or 'as its path says'}"
-            self._console.note("reference", fields, text)
+            self._console.note("reference", fields, printable(text, _LINE))
 
     def finish(self, summary: RepublishSummary, estimate: Estimator | None) -> None:
         """The line at the end."""
@@ -119,7 +124,7 @@ def show_batch(console: Console, head: Head, tally: Tally) -> None:
         lines.append(f"throughput   {speed}" + (f"; {clock(left)} to go" if left is not None else ""))
     if not tally.outstanding and head.finished:
         lines.append("everything is answered: the batch is removed")
-    console.result("batch", fields, "\n".join(lines))
+    console.result("batch", fields, "\n".join(printable(line, _LINE) for line in lines))
 
 
 def batch_fields(head: Head, tally: Tally | None) -> dict[str, Any]:

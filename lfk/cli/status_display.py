@@ -15,12 +15,16 @@ from lfk.roles.status import Status
 
 Batches = Sequence[tuple[Head, Tally | None]]
 
-#: What a hub says of its trouble; longer than that, `--json` tells.
-_LINE = 300
+#: A longer line is cut; `--json` tells all of it.
+_LINE = 2000
 
 
 def lines_of(status: Status, ahead: Outlook, batches: Batches) -> Iterator[str]:
-    """A line for each thing that people ask about."""
+    """A line for each thing that people ask about. Names in them are from outside, so all of it is made printable."""
+    return (printable(line, _LINE) for line in _lines(status, ahead, batches))
+
+
+def _lines(status: Status, ahead: Outlook, batches: Batches) -> Iterator[str]:
     for topic, count in status.waiting.items():
         yield f"waiting   {count:6}  {topic}"
     if not status.waiting:
@@ -34,7 +38,7 @@ def lines_of(status: Status, ahead: Outlook, batches: Batches) -> Iterator[str]:
     for hub in status.hubs:
         yield f"  {hub.host}:{hub.pid}  {hub.engines} engines, {hub.done} done, {hub.failed} failed"
         if hub.trouble:
-            yield f"    takes no work: {printable(hub.trouble, _LINE)}"
+            yield f"    takes no work: {hub.trouble}"
         if hub.backups:
             yield f"    {_backups(hub.backups)}"
         for job in hub.jobs:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from lfk.cli.console import Console
 from lfk.cli.sync_display import megabytes
+from lfk.core.printable import printable
 from lfk.roles.submit import SubmitSummary, Submitted
+
+#: A longer line is cut; `--json` tells all of it.
+_LINE = 10_000
 
 
 def show_submitted(console: Console, item: Submitted, *, dry_run: bool) -> None:
@@ -15,7 +19,8 @@ def show_submitted(console: Console, item: Submitted, *, dry_run: bool) -> None:
         verb = "would send" if dry_run else "sent"
         approach = item.reference.transcription_approach or "as its path says"
         fields = {"name": item.name, "reference": item.reference.to_dict(), "dry_run": dry_run}
-        console.note("reference", fields, f"{verb}  {item.name}  {megabytes(item.size)}  {approach}")
+        text = f"{verb}  {item.name}  {megabytes(item.size)}  {approach}"
+        console.note("reference", fields, printable(text, _LINE))
 
 
 def show_summary(console: Console, summary: SubmitSummary, *, dry_run: bool) -> None:

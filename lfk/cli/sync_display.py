@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lfk.cli.console import Bar, Console
+from lfk.core.printable import printable
 from lfk.roles.source import shown
 from lfk.roles.sync_events import (
     BytesMoved,
@@ -18,6 +19,9 @@ from lfk.roles.sync_events import (
     Resumed,
     Summary,
 )
+
+#: A longer line is cut; `--json` tells all of it.
+_LINE = 10_000
 
 
 class SyncDisplay:
@@ -64,7 +68,7 @@ class SyncDisplay:
             )
         fields = {"written": names, "unchanged": [str(at) for at in marking.unchanged], "lacks": marking.lacks}
         if names or self._console.as_json:
-            self._console.note("marker", fields, "\n".join(f"complete  {name}" for name in names))
+            self._console.note("marker", fields, "\n".join(printable(f"complete  {name}", _LINE) for name in names))
 
     def finish(self, summary: Summary) -> None:
         """The line at the end, after what became of the markers of one pass."""
@@ -97,7 +101,7 @@ class SyncDisplay:
                 else f"{megabytes(done.size - done.saved)} of {megabytes(done.size)}"
             )
             left = f"  source {done.fate.value}" if done.fate is not None else ""
-            self._console.say(f"{verb}  {done.name}  {size}  {done.location}{left}")
+            self._console.say(printable(f"{verb}  {done.name}  {size}  {done.location}{left}", _LINE))
 
     def _wants_line(self, done: FileDone) -> bool:
         news = done.outcome is not Outcome.UNCHANGED or done.fate in (Fate.DELETED, Fate.MOVED)
