@@ -16,6 +16,10 @@ _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
+#: More than anybody counts, and still a number for every library that is given one.
+_LARGEST_COUNT = (1 << 31) - 1
+#: A hundred years: what is waited for that long never comes, and clocks still count it.
+_LONGEST = 100 * 365 * 86400.0
 
 
 def _flag(text: str) -> bool:
@@ -57,6 +61,8 @@ def _count(text: str) -> int:
     value = int(text)
     if value < 0:
         raise ValueError("expected a number that is not negative")
+    if value > _LARGEST_COUNT:
+        raise ValueError(f"expected a number up to {_LARGEST_COUNT}")
     return value
 
 
@@ -69,8 +75,8 @@ def _ratio(text: str) -> float:
 
 def _seconds(text: str) -> float:
     value = float(text)
-    if not 0 <= value < float("inf"):
-        raise ValueError("expected seconds")
+    if not 0 <= value <= _LONGEST:
+        raise ValueError("expected seconds, at most a hundred years")
     return value
 
 
@@ -85,7 +91,7 @@ def _age(text: str) -> float:
     """``3600``, ``90m``, ``12h``, ``30d``, ``2w``: in seconds."""
     digits = text.strip().lower()
     unit = digits[-1:] if digits[-1:] in _AGES else "s"
-    return _seconds(digits.removesuffix(unit)) * _AGES[unit]
+    return _seconds(str(float(digits.removesuffix(unit)) * _AGES[unit]))
 
 
 @dataclass(frozen=True, slots=True)

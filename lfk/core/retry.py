@@ -23,5 +23,9 @@ class RetryPolicy:
         """Seconds until the next attempt after ``begun`` attempts; None if there is none. ``random`` gives 0–1."""
         if begun >= self.attempts:
             return None
-        wait = min(MAX_WAIT_SECONDS, self.backoff * self.factor ** max(0, begun - 1))
+        try:
+            wait = min(MAX_WAIT_SECONDS, self.backoff * self.factor ** max(0, begun - 1))
+        except OverflowError:
+            # A service counts the waits of an outage for as long as that lasts.
+            wait = MAX_WAIT_SECONDS
         return min(MAX_WAIT_SECONDS, wait * (1 - _JITTER + 2 * _JITTER * random()))

@@ -29,6 +29,8 @@ BEAT_SECONDS = 5.0
 #: A hub that has not been heard of for this long is gone.
 GONE_SECONDS = 60.0
 _LIMIT = 1 << 20
+#: No system counts processes beyond this.
+_LARGEST_PID = (1 << 31) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +108,35 @@ def hub_reports(store: ObjectStore, records: Location) -> Iterator[HubReport]:
 def _reports(store: ObjectStore, records: Location) -> Iterator[tuple[Location, HubReport]]:
     for info in store.list(_folder(records)):
         try:
-            told = json.loads(store.read(info.location, limit=_LIMIT)[0])
-            report = HubReport(
-                host=str(told["host"]),
-                pid=int(told["pid"]),
-                age=max(0.0, time.time() - float(told["time"])),
-                engines=int(told["engines"]),
-                done=int(told["done"]),
-                failed=int(told["failed"]),
-                jobs=tuple(dict(job) for job in told["jobs"]),
-                trouble=str(told.get("trouble", "")),
-                backups=dict(told.get("backups") or {}),
-            )
-        except (LfkError, ValueError, KeyError, TypeError) as error:
-            log.warning("%s is passed over: %s", info.location, error)
+            report = _report(json.loads(store.read(info.location, limit=_LIMIT)[0]))
+        except (LfkError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            log.warning("%s is passed over: %s %s", info.location, type(error).__name__, error)
         else:
             yield info.location, report
+
+
+def _report(told: Mapping[str, Any]) -> HubReport:
+    """As told; whoever can write into the store can tell anything, so each value gets the type that readers rely on."""
+    return HubReport(
+        host=str(told["host"]),
+        pid=max(0, min(int(told["pid"]), _LARGEST_PID)),
+        age=max(0.0, time.time() - float(told["time"])),
+        engines=int(told["engines"]),
+        done=int(told["done"]),
+        failed=int(told["failed"]),
+        jobs=tuple(
+            {
+                **job,
+                "stage": str(job["stage"]),
+                "part": float(job["part"]),
+                "seconds": float(job["seconds"]),
+                "audio": str(job["audio"]),
+            }
+            for job in told["jobs"]
+        ),
+        trouble=str(told.get("trouble", "")),
+        backups=dict(told.get("backups") or {}),
+    )
 
 
 def _folder(records: Location) -> Location:

@@ -39,7 +39,7 @@ def source_identity(name: str, host: str, source: Path) -> str:
     ASCII, as object metadata has to be; a hash, so that paths of this machine do not show in a shared bucket.
     """
     if name:
-        return quote(name, safe="")
+        return quote(os.fsencode(name), safe="")
     return f"{quote(host, safe='')}:{hashlib.sha256(os.fsencode(source)).hexdigest()[:16]}"
 
 

@@ -115,3 +115,9 @@ def test_waits_grow_and_end(attempts: int, backoff: float, factor: float, chance
     waits = [policy.wait(begun, lambda: chance) for begun in range(1, attempts)]
     assert all(wait is not None and 0 <= wait <= MAX_WAIT_SECONDS * 1.2 + 1e-6 for wait in waits)
     assert waits == sorted(waits, key=lambda wait: wait or 0.0)
+
+
+def test_a_service_may_wait_for_as_long_as_an_outage_lasts() -> None:
+    """A weekend without a broker is some thousand waits: more doublings than a float can hold."""
+    policy = RetryPolicy(attempts=1_000_000, backoff=1.0, factor=2.0)
+    assert policy.wait(5_000, lambda: 1.0) == MAX_WAIT_SECONDS
