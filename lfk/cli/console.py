@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
+from lfk.cli.streams import drop, writing
 from lfk.core.errors import LfkError
 from lfk.core.printable import printable, without_controls
 
@@ -52,7 +53,7 @@ class Console:
             line = _json_line({"event": kind, **fields})
         else:
             line = "\n".join(printable(part, 10_000) for part in text.split("\n"))
-        print(line, file=self._out, flush=True)
+        self._print(line)
 
     def note(self, kind: str, fields: Mapping[str, Any], text: str) -> None:
         """As :meth:`result`, for what quiet leaves out."""
@@ -64,15 +65,13 @@ class Console:
         if self.as_json:
             self.result(kind, {**fields, "text": text}, "")
             return
-        self._out.write(without_controls(text) if self._out.isatty() else text)
-        if not text.endswith("\n"):
-            self._out.write("\n")
-        self._out.flush()
+        shown = without_controls(text) if self._out.isatty() else text
+        self._print(shown, end="" if text.endswith("\n") else "\n")
 
     def say(self, text: str = "") -> None:
         """A line that only people need."""
         if not self.as_json and self.verbosity >= 0:
-            print("\n".join(printable(part, 10_000) for part in text.split("\n")), file=self._out, flush=True)
+            self._print("\n".join(printable(part, 10_000) for part in text.split("\n")))
 
     def warn(self, text: str) -> None:
         """Something that works, but not as might be expected."""
@@ -121,9 +120,17 @@ class Console:
         with rich_bar(label, self._err) as bar:
             yield bar
 
+    def _print(self, text: str, end: str = "\n") -> None:
+        with writing():
+            print(text, end=end, file=self._out, flush=True)
+
     def _print_problem(self, kind: str, fields: Mapping[str, Any], text: str) -> None:
         line = _json_line({"event": kind, **fields}) if self.as_json else printable(text, 2000)
-        print(line, file=self._err, flush=True)
+        try:
+            print(line, file=self._err, flush=True)
+        except OSError:
+            # Nobody can be told of that; the exit code remains.
+            drop(self._err)
 
 
 def _json_line(fields: Mapping[str, Any]) -> str:

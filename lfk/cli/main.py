@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from lfk import __version__
 from lfk.cli.console import Console
+from lfk.cli.streams import OutputLost, drop, make_usable
 from lfk.core.errors import ExitCode, LfkError, UsageError
 from lfk.environment import load
 from lfk.settings import Settings, Spec, parse_value, secrets, specs
@@ -51,24 +51,28 @@ _COMMON = ("store", "bootstrap", "json")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    make_usable()
     try:
         code = _dispatch(argv)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has gone (`lfk … | head`). What is still buffered goes nowhere, or it would fail again at exit.
-        # The signal stays ignored: a hub must survive an engine that closes its pipe.
-        with Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        # The reader has gone (`lfk … | head`). The signal stays ignored: a hub must survive an engine that closes its
+        # pipe.
+        drop(sys.stdout)
         return ExitCode.INTERRUPTED
+    except OutputLost as error:
+        drop(sys.stdout)
+        print(f"error: {error} - make room, or send the output elsewhere", file=sys.stderr)
+        return ExitCode.SOME_FAILED
     return code
 
 
 def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
-        print(_help())
+        Console().say(_help())
         return ExitCode.OK if argv else ExitCode.USAGE
     if argv[0] in ("-V", "--version"):
-        print(f"lfk {__version__}")
+        Console().say(f"lfk {__version__}")
         return ExitCode.OK
     verb = argv[0]
     if verb not in VERBS:

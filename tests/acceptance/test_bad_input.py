@@ -56,6 +56,30 @@ def test_a_reader_that_has_gone(tmp_path: Path) -> None:
     assert "BrokenPipe" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        ("sync rec -v >/dev/full", 1, "error: the output cannot be written: No space left on device - make room"),
+        ("--help >/dev/full", 1, "error: the output cannot be written"),
+        ("sync rec -v >&-", 0, ""),
+        ("sync rec --json >&- 2>&-", 0, ""),
+        ("sync nowhere 2>/dev/full", 2, ""),
+        ("submit - <&-", 0, ""),
+        ("sync rec -v", 0, ""),
+    ],
+)
+def test_streams_that_cannot_be_used(tmp_path: Path, command: str, code: int, told: str) -> None:
+    """Full, closed, or of few characters: a command does its work, or says in a line why not."""
+    (tmp_path / "rec").mkdir()
+    (tmp_path / "rec" / "日本語.wav").write_bytes(b"RIFF")
+    lfk = Lfk(tmp_path, LFK_STORE="store", PYTHONIOENCODING="ascii")
+    argv = ["bash", "-c", f"{sys.executable} -m lfk {command}"]
+    done = subprocess.run(argv, cwd=tmp_path, env=dict(lfk.environ), capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == code
+    assert told in done.stderr
+
+
 def test_a_setting_that_cannot_be_used(tmp_path: Path) -> None:
     done = Lfk(tmp_path, LFK_WORKERS="many")("hub")
     assert "LFK_WORKERS" in one_line(done, 2, "usage")
