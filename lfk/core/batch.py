@@ -86,7 +86,7 @@ class Head:
                 updated=int(values["updated"]),
                 finished=bool(values["finished"]),
             )
-        except (KeyError, TypeError, UsageError) as error:
+        except (KeyError, TypeError, OverflowError, UsageError) as error:
             raise ValueError(f"not the head of a batch: {type(error).__name__} {error}") from error
 
 
@@ -172,7 +172,7 @@ def read_part(data: bytes) -> Part:
         common, until = dict(values["common"]), values.get("until")
         entries = tuple(_entry({**common, **row}) for row in values["entries"])
         return Part(entries, None if until is None else str(until))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"not a part of a batch: {type(error).__name__} {error}") from error
 
 
@@ -193,7 +193,7 @@ def read_tallies(data: bytes) -> dict[str, Tally]:
             str(name): Tally(int(done), int(failed), int(gone), 0, float(seconds))
             for name, (done, failed, gone, seconds) in _read(data)["parts"].items()
         }
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"not the tallies of a batch: {type(error).__name__} {error}") from error
 
 
@@ -207,12 +207,21 @@ def total(tallies: Iterable[Tally]) -> Tally:
     return sum(tallies, Tally())
 
 
+#: What the fields of a reference are that somebody relies on, as records were not read by the schema.
+_KINDS: Mapping[str, type] = {
+    **dict.fromkeys(("transcription_approach", "etag", "version_id", "sha256", "content_type", "language"), str),
+    **dict.fromkeys(("batch_id", "causation_id"), str),
+    **dict.fromkeys(("timestamp", "size"), int),
+    "options": dict,
+}
+
+
 def _entry(row: Mapping[str, Any]) -> Entry:
-    if not isinstance(row["path_to_audio"], str) or not isinstance(row.get("options", {}), dict):
+    if not isinstance(row["path_to_audio"], str):
         raise TypeError("a reference without a path")
-    pair = row.get("transcription_approach")
-    if pair is not None and not isinstance(pair, str):
-        raise TypeError("an approach that is no text")
+    for name, value in row.items():
+        if value is not None and not isinstance(value, _KINDS.get(name, object)):
+            raise TypeError(f"{name} is no {_KINDS[name].__name__}")
     modified, before = row.get("_modified"), row.get("_before")
     return Entry(
         AudioReference.from_dict(row),

@@ -169,6 +169,26 @@ def test_a_damaged_record_is_a_value_error_and_nothing_else(data: Any) -> None:
                 read(content)
 
 
+HEAD = {"format": 1, "batch_id": "20261126-070720-14e50520", "kind": "submit", "created": 1, "asked": {}, "sent": 1}
+HEAD |= {"size": 1, "place": None, "updated": 1, "finished": True}
+
+
+@pytest.mark.parametrize("name", ["created", "sent", "size", "updated"])
+def test_a_head_with_a_number_without_end_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="not the head"):
+        Head.from_bytes(json.dumps({**HEAD, name: float("inf")}).encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("batch_id", ["x"]), ("etag", 1), ("language", {}), ("timestamp", "1"), ("size", []), ("options", ["x"])],
+)
+def test_a_part_whose_fields_are_of_other_kinds_is_refused(name: str, value: object) -> None:
+    rows = [{"path_to_audio": "s3://bucket/audio/x.wav", name: value}]
+    with pytest.raises(ValueError, match=f"{name} is no"):
+        read_part(json.dumps({"format": 1, "common": {}, "entries": rows}).encode())
+
+
 @pytest.mark.parametrize("name", ["", "..", "a/b", "A", "-a", "a" * 65, "a.b"])
 def test_names_of_batches_never_leave_their_folder(name: str) -> None:
     with pytest.raises(UsageError):
