@@ -60,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # pipe.
         drop(sys.stdout)
         return ExitCode.INTERRUPTED
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
     except OutputLost as error:
         drop(sys.stdout)
         print(f"error: {error} - make room, or send the output elsewhere", file=sys.stderr)
@@ -117,8 +119,6 @@ def _run(verb: str, argv: list[str]) -> int:
     except LfkError as error:
         console.error(error)
         return int(error.exit_code)
-    except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
 
 
 def _parse(verb: str, module: ModuleType, argv: list[str]) -> argparse.Namespace:

@@ -7,6 +7,7 @@ which files belong to it; whoever reads one can decide without fetching audio wh
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -84,7 +85,7 @@ class StoredResult:
             ValueError: it is not a result of this version.
         """
         try:
-            values = json.loads(data)
+            values = read_json(data)
             if values["version"] != RESULT_VERSION:
                 raise ValueError(f"a result of version {values['version']!r}")
             return cls(
@@ -97,7 +98,7 @@ class StoredResult:
                 audio=values.get("audio"),
                 pair=values.get("pair"),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"not a stored result: {type(error).__name__} {error}") from error
 
 
@@ -141,6 +142,9 @@ class Manifest:
         """
         try:
             values = {f.name: data[f.name] for f in fields(cls)}
+            _require(values, _KINDS)
+            _require(data["audio"], _AUDIO_KINDS)
+            _require(data["timings"], dict.fromkeys(data["timings"], _NUMBER))
             values["audio"] = AudioVersion(**{f.name: data["audio"].get(f.name) for f in fields(AudioVersion)})
             rendering = data["rendering"]
             values["rendering"] = Rendering(
@@ -153,8 +157,46 @@ class Manifest:
             for name in ("warnings", "reused_stages", "turns"):
                 values[name] = tuple(values[name])
             return cls(**values)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"not a manifest: {type(error).__name__} {error}") from error
+
+
+#: What readers rely on. Whoever can write into the store can write anything under the name of a manifest.
+_NUMBER = (int, float)
+_NONE = type(None)
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("event_id", "job_id", "path_to_audio", "transcription_approach"), (str,)),
+    **dict.fromkeys(("segments", "words", "speakers"), (int,)),
+    **dict.fromkeys(("warnings", "reused_stages", "turns"), (list,)),
+    **dict.fromkeys(("provenance", "timings"), (dict,)),
+    "language": (str, _NONE),
+    "duration": (*_NUMBER, _NONE),
+}
+_AUDIO_KINDS: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("etag", "sha256"), (str,)),
+    "size": (int,),
+    "modified": _NUMBER,
+    "version_id": (str, _NONE),
+}
+
+
+def _require(values: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> None:
+    for name, kind in kinds.items():
+        value = values.get(name)
+        if not isinstance(value, kind) or (isinstance(value, float) and not math.isfinite(value)):
+            raise TypeError(f"{name[:80]} is no {kind[0].__name__}")
+
+
+def read_json(content: bytes) -> Any:
+    """JSON from the store.
+
+    Raises:
+        ValueError: it is none, or nested deeper than anything of lfk's.
+    """
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def read_manifest(content: bytes) -> Manifest:
@@ -163,7 +205,7 @@ def read_manifest(content: bytes) -> Manifest:
     Raises:
         ValueError: there is none in it.
     """
-    data = json.loads(content)
+    data = read_json(content)
     if not isinstance(data, dict) or not isinstance(data.get("lfk"), dict):
         raise ValueError("not a transcript of lfk")
     return Manifest.from_dict(data["lfk"])

@@ -27,7 +27,7 @@ from lfk.core.addressing import AudioAddress, Roots, collision_key
 from lfk.core.errors import ContentChanged, InvalidLocation, ObjectMissing, PreconditionFailed
 from lfk.core.formats import MANIFEST, Format, Page, audio_href, formats
 from lfk.core.location import Location, parse_location
-from lfk.core.manifest import AudioVersion, FileEntry, Manifest, Rendering, StoredResult, read_manifest
+from lfk.core.manifest import AudioVersion, FileEntry, Manifest, Rendering, StoredResult, read_json, read_manifest
 from lfk.core.transcript import Transcript, from_dict, to_dict, turn_to_dict
 from lfk.roles.helpers import Helpers
 from lfk.stores.base import SHA256, IfAbsent, IfMatch, ObjectStore
@@ -122,10 +122,10 @@ class Results:
         """A recognition that some job of the same audio, model and options has left."""
         location = self._recognition_location(heard)
         try:
-            return from_dict(json.loads(self._store.read(location, limit=_RESULT_LIMIT)[0]))
+            return from_dict(read_json(self._store.read(location, limit=_RESULT_LIMIT)[0]))
         except ObjectMissing:
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             log.error("%s cannot be used, the audio is recognised again: %s", location, error)
             self._store.delete(location)
             return None
