@@ -236,12 +236,12 @@ def _module(verb: str) -> ModuleType:
 
 def _arguments(verb: str, module: ModuleType) -> Iterator[str]:
     common = {"help", "quiet", "verbose", "env_file", "store", "bootstrap", "json"} - set(module.SETTINGS)
-    by_flag = {spec.flag: spec.env for spec in specs().values() if spec.flag}
+    known = specs()
     for action in build_parser(verb, module)._actions:
         if action.dest in common:
             continue
         names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.metavar or action.dest}`"
-        env = next((by_flag[name] for name in action.option_strings if name in by_flag), "")
+        env = known[action.dest].env if action.dest in module.SETTINGS else ""
         about = (action.help or "").replace("%%", "%").removesuffix(f" [{env}]")
         yield _row(names, about, f"`{env}`" if env else "")
 

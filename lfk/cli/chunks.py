@@ -4,8 +4,8 @@
   gateway          join the chunks of each audio, store it whole, and send its reference; runs until it is stopped,
                    or until nothing has come for --exit-when-idle seconds; several share the work
 
-A FILE below SOURCE_FOLDER is named by its path in it, any other by its path as given; the name tells approach and
-model as in `lfk sync`. Chunks of the older tool's producers are joined, too.
+A FILE below SOURCE_FOLDER is named by its path in it, any other by its path as given (an absolute one by its last name
+alone); the name tells approach and model as in `lfk sync`. Chunks of the older tool's producers are joined, too.
 """
 
 from __future__ import annotations

@@ -136,6 +136,11 @@ def _recipe(parts: list[str], pair: str | None, roots: Roots) -> tuple[Approach,
         return asked, asked_model, "/".join(parts[2:] if model else parts)
     if approach is None:
         return roots.default_approach, roots.default_model, "/".join(parts)
+    if model is None and len(parts) == 2 and roots.catalogue.find(parts[1]):
+        raise UnknownModel(
+            f"after {parts[0]!r} and {parts[1]!r} comes the name of an audio",
+            hint=f"name one, or all below with {parts[0]}/{parts[1]}/",
+        )
     if model is None:
         listed = ", ".join(sorted(roots.catalogue.served_by))
         raise UnknownModel(f"after {parts[0]!r} comes a listed model, not {parts[1][:80]!r} (listed: {listed})")

@@ -124,7 +124,10 @@ def check_key(key: str) -> str:
             f"{key[:80]!r} is not valid UTF-8", hint="rename the file so that its name is valid UTF-8"
         ) from error
     if size > MAX_KEY_BYTES:
-        raise InvalidLocation(f"the key {key[:60]!r}… has {size} bytes; a store takes at most {MAX_KEY_BYTES}")
+        raise InvalidLocation(
+            f"the key {key[:60]!r}… has {size} bytes; a store takes at most {MAX_KEY_BYTES}",
+            hint="shorten the names of the file and its folders",
+        )
     # Bulk senders come here several times for each reference, and few keys have a part that begins with a dot.
     if (key[0] == "." or "/." in key) and any(part in (".", "..") for part in key.split("/")):
         raise InvalidLocation(f"{key[:200]!r} contains '.' or '..' as a part")

@@ -32,10 +32,17 @@ def outstanding(store: ObjectStore, roots: Roots) -> Iterator[Outgoing]:
     failed = list(failures(store, roots))
     asked: set[str] = set()
     yield from _of_batches(store, roots, failed, asked, look_only=False)
-    yield from _of_nobody(store, roots, failed, asked)
+    yield from _of_nobody(store, roots, failed, asked, pass_over)
 
 
-def unasked(store: ObjectStore, roots: Roots) -> Iterator[Outgoing]:
+def pass_over(name: str, error: LfkError) -> None:
+    """Tell of audio whose path no reference could ask for."""
+    log.warning("%s is passed over: %s", name, error)
+
+
+def unasked(
+    store: ObjectStore, roots: Roots, misfit: Callable[[str, LfkError], None] = pass_over
+) -> Iterator[Outgoing]:
     """As :func:`outstanding`, but without what open batches ask for: their senders have told of that already.
 
     Leaves the records of batches alone.
@@ -44,7 +51,7 @@ def unasked(store: ObjectStore, roots: Roots) -> Iterator[Outgoing]:
     asked: set[str] = set()
     for _item in _of_batches(store, roots, failed, asked, look_only=True):
         pass
-    yield from _of_nobody(store, roots, failed, asked)
+    yield from _of_nobody(store, roots, failed, asked, misfit)
 
 
 def _of_batches(
@@ -55,10 +62,13 @@ def _of_batches(
     return reopened(batches, opened, _MISSING, roots, None, asked)
 
 
-def _of_nobody(store: ObjectStore, roots: Roots, failed: list[Failed], asked: set[str]) -> Iterator[Outgoing]:
-    def misfit(name: str, error: LfkError) -> None:
-        log.warning("%s is passed over: %s", name, error)
-
+def _of_nobody(
+    store: ObjectStore,
+    roots: Roots,
+    failed: list[Failed],
+    asked: set[str],
+    misfit: Callable[[str, LfkError], None],
+) -> Iterator[Outgoing]:
     return Choice(store, roots, _MISSING, failed, misfit, quick=True).items(asked_already=frozenset(asked))
 
 

@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
+from lfk.core.errors import LfkError
 from lfk.core.location import Location
 from lfk.core.notifications import Notification, Sighting
 from lfk.roles.listen_events import Reconciled
 from lfk.roles.listen_job import ListenJob, Meaning
 from lfk.roles.recent import Recent
-from lfk.roles.reconcile import unasked
+from lfk.roles.reconcile import pass_over, unasked
 from lfk.roles.recording import Outgoing
 from lfk.stores.base import ObjectStore
 from lfk.stores.notifications.base import Delivery, Intake
@@ -25,6 +26,8 @@ _TICK_SECONDS = 0.2
 #: Between two rounds that were asked for, at least as long as so many of the last one took: listing costs.
 _REST = 4.0
 _LEAST_REST_SECONDS = 1.0
+#: So many names that nothing can be done with are told of once each, and those beyond not at all.
+_TOLD = 10_000
 
 
 class Rounds:
@@ -39,6 +42,7 @@ class Rounds:
         self._recent = recent
         self._report = report
         self._asked = threading.Event()
+        self._told: set[int] = set()
 
     def ask(self) -> None:
         """Something may have been missed until now."""
@@ -68,7 +72,7 @@ class Rounds:
         began = time.monotonic()
         sent = known = left = 0
         self._recent.begin()
-        for item in outstanding(self._job, self._store):
+        for item in outstanding(self._job, self._store, self._misfit):
             if gate.closed:
                 return 0.0
             sighting = _sighting(item)
@@ -87,8 +91,16 @@ class Rounds:
         self._report(Reconciled(sent, known, left, seconds))
         return seconds
 
+    def _misfit(self, name: str, error: LfkError) -> None:
+        """A service goes round for as long as it lives: what it has told of, it does not tell in every round."""
+        if hash(name) not in self._told and len(self._told) < _TOLD:
+            self._told.add(hash(name))
+            pass_over(name, error)
 
-def outstanding(job: ListenJob, store: ObjectStore) -> Iterator[Outgoing]:
+
+def outstanding(
+    job: ListenJob, store: ObjectStore, misfit: Callable[[str, LfkError], None] = pass_over
+) -> Iterator[Outgoing]:
     """What the store says is to be referred to; with done-markers, what was there when one of its prefixes' came.
 
     Raises:
@@ -99,7 +111,7 @@ def outstanding(job: ListenJob, store: ObjectStore) -> Iterator[Outgoing]:
         for info in store.list(job.roots.audio):
             if job.meaning(info.location) is Meaning.MARKER:
                 markers[info.location.parent] = info.modified
-    for item in unasked(store, job.roots):
+    for item in unasked(store, job.roots, misfit):
         if not job.marker or _covered(item.audio, item.entry.modified or 0.0, markers):
             yield item
 

@@ -180,5 +180,7 @@ def _disk(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in NO_ROOM:
-            raise ScratchFull(f"no room for {path}") from error
+            raise ScratchFull(
+                f"no room for {path}", hint="make room in that folder; a hub's is MAIN_NODE_TEMP_FOLDER"
+            ) from error
         raise

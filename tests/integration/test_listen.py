@@ -288,6 +288,18 @@ class TestRounds:
         assert rig.summary.found == 2
         assert rig.rounds[-1].known == 2
 
+    def test_a_name_that_nothing_can_be_done_with_is_told_once(
+        self, rig: Rig, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        rig.put("simple/gigantic/a.wav")
+        with rig.running(reconcile=0.05):
+            wait(lambda: len(rig.rounds) >= 3)
+            rig.put("simple/gigantic/b.wav")
+            rounds = len(rig.rounds)
+            wait(lambda: len(rig.rounds) >= rounds + 3)
+        told = [text for text in caplog.messages if "passed over" in text]
+        assert ["a.wav" in text for text in told] == [True, False]
+
     def test_what_was_told_is_not_found_again(self, rig: Rig) -> None:
         with rig.running(reconcile=0.05):
             wait(lambda: rig.rounds)

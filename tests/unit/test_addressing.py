@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lfk.core.addressing import AudioAddress, Roots, collision_key, resolve
 from lfk.core.approaches import APPROACHES, Catalogue
-from lfk.core.errors import LfkError, RejectedReference
+from lfk.core.errors import LfkError, RejectedReference, UnknownModel
 from lfk.core.location import Location, parse_location
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "paths.json").read_text(encoding="utf-8"))["cases"]
@@ -99,6 +99,13 @@ def test_collision_key_without_suffix_and_of_dotfiles() -> None:
     audio = Location("s3", "bucket", "a")
     assert collision_key("simple/tiny/x", audio).startswith("simple/tiny/x~")
     assert collision_key("simple/tiny/.wav", audio).startswith("simple/tiny/.wav~")
+
+
+def test_a_path_that_ends_with_its_model_is_told_what_is_missing(roots: Roots) -> None:
+    with pytest.raises(UnknownModel) as caught:
+        resolve("simple/tiny", None, roots)
+    assert "comes the name of an audio" in caught.value.message
+    assert "simple/tiny/" in caught.value.hint
 
 
 def test_at_moves_the_audio_and_nothing_else(roots: Roots) -> None:

@@ -142,3 +142,4 @@ def test_an_address_that_cannot_be_used(address: str) -> None:
     with pytest.raises(UsageError) as caught:
         PageServer(address, Page("1.2.3"))
     assert "LFK_HEALTH" in caught.value.hint
+    assert "int()" not in caught.value.message

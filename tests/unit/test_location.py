@@ -70,6 +70,12 @@ def test_refused_keys(key: str) -> None:
         check_key(key)
 
 
+def test_a_key_that_is_too_long_says_what_to_shorten() -> None:
+    with pytest.raises(InvalidLocation) as caught:
+        check_key("folder/" * 200 + "x.wav")
+    assert "shorten the names" in caught.value.hint
+
+
 def test_a_prefix_is_not_its_longer_namesake() -> None:
     audio = parse_location("s3://bucket/audio")
     assert audio.contains(parse_location("s3://bucket/audio/x.wav"))
