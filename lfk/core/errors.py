@@ -269,7 +269,9 @@ class InvalidKey(StoreError):
     """A name that this store cannot hold."""
 
     code = "invalid_key"
-    hint = "rename the file: with the .json of its transcript at most 1024 bytes in all and 255 in a part, no '..' or NUL"
+    hint = (
+        "rename the file: with the .json of its transcript at most 1024 bytes in all and 255 in a part, no '..' or NUL"
+    )
 
 
 class PreconditionFailed(StoreError):

@@ -12,7 +12,6 @@ import hashlib
 import itertools
 import os
 import stat
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 from lfk.core.errors import FileUnreadable, ScratchFull, UsageError
+from lfk.roles.hub.lease import Lease
 
 _BLOCK = 1 << 20
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -36,7 +36,7 @@ class Mirror:
     def __init__(self, folder: Path) -> None:
         """``folder`` is created when the context is entered."""
         self.folder = folder.expanduser().absolute()
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._lease: Lease | None = None
         self._names = itertools.count()
         self._lock = threading.Lock()
         #: Placed, and perhaps not on the disk yet.
@@ -46,8 +46,9 @@ class Mirror:
         """Raises UsageError where the folder cannot be written to."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            # Inside the folder, so that placing a file is a rename.
-            self._temporary = tempfile.TemporaryDirectory(prefix=".lfk-", dir=self.folder)
+            # Inside the folder, so that placing a file is a rename. What a killed process left of this goes.
+            self._lease = Lease(self.folder, ".lfk-")
+            self._on_their_way().mkdir()
         except OSError as error:
             raise UsageError(
                 f"cannot write into {self.folder}: {error.strerror}", hint="name another folder with --out"
@@ -57,8 +58,8 @@ class Mirror:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._temporary is not None:
-            self._temporary.cleanup()
+        if self._lease is not None:
+            self._lease.close()
         self.flush()
 
     def temporary(self) -> Path:
@@ -131,9 +132,9 @@ class Mirror:
                 return
 
     def _on_their_way(self) -> Path:
-        if self._temporary is None:
+        if self._lease is None:
             raise RuntimeError("the mirror is not open")
-        return Path(self._temporary.name)
+        return self._lease.folder / "new"
 
     @contextmanager
     def _parent(self, name: str, *, create: bool) -> Iterator[tuple[int, str]]:

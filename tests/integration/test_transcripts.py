@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -258,8 +260,26 @@ def test_nothing_stays_on_its_way(store: MemoryStore, out: Path) -> None:
         one = write_transcript(store, KEY, "e1", txt="hello")
         for _time in range(3):
             reader(store, Memory(), mirror).announcement(one)
-        assert [list(path.iterdir()) for path in out.iterdir() if path.name.startswith(".lfk-")] == [[]]
+        assert [path.name for path in out.glob(".lfk-*/**/*")] == ["lock", "new"]
     assert {path.name for path in out.iterdir()} == {"simple"}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lfk.roles.mirror import Mirror
+with Mirror(Path(sys.argv[1])) as mirror:
+    mirror.temporary().write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_reader_left_on_its_way_goes_with_the_next_one(out: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(out)], check=False)
+    assert [path.name for path in out.glob(".lfk-*/new/*")] == ["0"]
+    with Mirror(out) as mirror:
+        assert [path.parent.parent for path in (mirror.temporary(),)] == list(out.glob(".lfk-*"))
+    assert list(out.iterdir()) == []
 
 
 def test_what_was_placed_is_on_the_disk_before_the_place_is_committed(

@@ -120,7 +120,8 @@ class Memory:
 
 def tree(folder: Path) -> Mapping[str, bytes]:
     """Every file below a folder, by its name there."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    found = [path for path in folder.rglob("*") if path.is_file() and not path.match(".lfk-*/lock")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
 def as_dict(announcement: Announcement, **changes: Any) -> bytes:

@@ -17,8 +17,8 @@ from lfk.core.location import parse_location
 from lfk.core.messages import AudioReference
 from lfk.roles.backlog import Outlook, Waiting
 from lfk.roles.check import Finding, Trouble
-from lfk.roles.republish import Republished
 from lfk.roles.heartbeat import HubReport
+from lfk.roles.republish import Republished
 from lfk.roles.status import Status
 from lfk.roles.submit import Submitted
 from lfk.roles.sync_events import FileDone, Marking, Outcome

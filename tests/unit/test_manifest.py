@@ -41,7 +41,7 @@ def _body(change: Callable[[dict[str, Any]], None]) -> bytes:
 
 
 def test_a_manifest_comes_back() -> None:
-    assert read_manifest(_body(lambda data: None)) == MANIFEST
+    assert read_manifest(_body(lambda _data: None)) == MANIFEST
 
 
 @pytest.mark.parametrize("read", [read_manifest, StoredResult.from_bytes])

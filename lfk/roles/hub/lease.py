@@ -1,4 +1,4 @@
-"""A folder that is one hub's for as long as its process lives; whoever starts next removes what a dead one left.
+"""A folder that is one process's for as long as its process lives; whoever starts next removes what a dead one left.
 
 The owner holds a lock on a file in it, which the system lets go of however the process ends. A folder whose lock is
 free has no owner. Several hubs may share a base: none ever removes what a living one holds, also while both start.
@@ -63,7 +63,7 @@ def _take(base: Path, prefix: str) -> tuple[Path, IO[bytes]]:
 def _sweep(base: Path, prefix: str) -> None:
     for folder in base.glob(f"{prefix}*"):
         if _deserted(folder):
-            log.info("removed what a former hub left in %s", folder)
+            log.info("removed what a former process left in %s", folder)
 
 
 def _deserted(folder: Path) -> bool:
