@@ -29,7 +29,7 @@ def load(
     """The settings in force. ``flags`` maps field names to parsed values; None means not given.
 
     Raises:
-        UsageError: a value cannot be parsed, or a secret's file cannot be read.
+        UsageError: a value cannot be parsed, or ``.env`` or a secret's file cannot be read.
     """
     environment = dict(os.environ if environ is None else environ)
     dotenv = _dotenv(env_file) if env_file is not None else {}
@@ -87,7 +87,10 @@ def _dotenv(path: Path) -> dict[str, str]:
         return {}
     from dotenv import dotenv_values
 
-    return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}
+    try:
+        return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {type(error).__name__}", hint="write it as UTF-8 text") from error
 
 
 def _unknown(names: Mapping[str, str]) -> tuple[str, ...]:

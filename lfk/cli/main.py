@@ -101,7 +101,7 @@ def build_parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
     everywhere = parser.add_argument_group("everywhere")
     everywhere.add_argument("-q", "--quiet", action="store_true", help="results and errors only")
     everywhere.add_argument("-v", "--verbose", action="count", default=0, help="more; twice for everything")
-    everywhere.add_argument("--env-file", type=Path, default=Path(".env"), metavar="FILE", help="instead of .env")
+    everywhere.add_argument("--env-file", type=Path, metavar="FILE", help="instead of .env")
     return parser
 
 
@@ -110,7 +110,7 @@ def _run(verb: str, argv: list[str]) -> int:
     parsed = _parse(verb, module, argv)
     console = Console(as_json=bool(getattr(parsed, "json", False)), verbosity=-1 if parsed.quiet else parsed.verbose)
     try:
-        settings = load(_flags(parsed), env_file=parsed.env_file)
+        settings = load(_flags(parsed), env_file=_env_file(parsed.env_file))
         console.as_json = settings.json
         _set_up_logging(settings, console.verbosity)
         for warning in settings.warnings:
@@ -119,6 +119,12 @@ def _run(verb: str, argv: list[str]) -> int:
     except LfkError as error:
         console.error(error)
         return int(error.exit_code)
+
+
+def _env_file(named: Path | None) -> Path:
+    if named is not None and not named.exists():
+        raise UsageError(f"{named}: no such file", hint="name a file of settings, or leave --env-file out")
+    return named or Path(".env")
 
 
 def _parse(verb: str, module: ModuleType, argv: list[str]) -> argparse.Namespace:

@@ -42,6 +42,10 @@ def test_no_such_folder(lfk: Lfk) -> None:
     assert "nowhere" in one_line(lfk("sync", "nowhere"), 2, "usage")
 
 
+def test_no_such_file_of_settings(lfk: Lfk) -> None:
+    assert "absent.env" in one_line(lfk("sync", "rec", "--env-file", "absent.env"), 2, "usage")
+
+
 def test_no_such_command() -> None:
     done = Lfk(Path.cwd())("sing")
     assert done.code == 2

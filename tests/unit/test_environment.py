@@ -112,3 +112,11 @@ def test_kafka_settings_pass_through(env_file: EnvFile) -> None:
     path = env_file("LFK_KAFKA_SESSION_TIMEOUT_MS=1\nLFK_KAFKA_SSL_CA_LOCATION=/ca\n")
     settings = load(environ={"LFK_KAFKA_SESSION_TIMEOUT_MS": "6000", "LFK_KAFKA_DEBUG": ""}, env_file=path)
     assert settings.kafka == {"session.timeout.ms": "6000", "ssl.ca.location": "/ca"}
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfeLFK_WORKERS=1\n", b"LFK_MODEL=t\xfcny\n"])
+def test_a_file_that_is_no_utf8_is_told(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    with pytest.raises(UsageError, match=r"\.env: cannot be read") as caught:
+        load(environ={}, env_file=tmp_path / ".env")
+    assert "UTF-8" in caught.value.hint
