@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 _REQUEST_SECONDS = 5.0
 #: Requests at a time; more than that are not from probes.
 _VISITS = 32
+_ADDRESS_HINT = "set LFK_HEALTH to a free host:port, such as 127.0.0.1:8080, or leave it empty"
 
 
 class PageServer:
@@ -28,13 +29,12 @@ class PageServer:
             UsageError: nobody can listen there.
         """
         host, _colon, port = address.rpartition(":")
+        if not port.isdecimal():
+            raise UsageError(f"the health address {address!r} is not of the form host:port", hint=_ADDRESS_HINT)
         try:
             self._server = _Server((host.strip("[]"), int(port)), _handler(page))
         except (OSError, ValueError, OverflowError) as error:
-            raise UsageError(
-                f"the health address {address!r} cannot be used: {error}",
-                hint="set LFK_HEALTH to a free host:port, such as 127.0.0.1:8080, or leave it empty",
-            ) from error
+            raise UsageError(f"the health address {address!r} cannot be used: {error}", hint=_ADDRESS_HINT) from error
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, name="lfk-health", daemon=True)
         self._thread.start()
