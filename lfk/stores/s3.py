@@ -290,7 +290,7 @@ class S3Store:
             body.close()
 
     def _get_part(self, location: Location, asked: Mapping[str, str], limit: int) -> Answer:
-        conditional = {"IfMatch": asked["If-Match"]} if "If-Match" in asked else {}
+        conditional: dict[str, Any] = {"IfMatch": asked["If-Match"]} if "If-Match" in asked else {}
         answer = self._connection.client.get_object(
             Bucket=location.bucket, Key=location.key, Range=asked["Range"], **conditional
         )

@@ -1,0 +1,72 @@
+"""What the page is told, as JSON-ready data."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lfk.core.catalogue import Row, State
+from lfk.roles.catalogue import Snapshot
+from lfk.roles.pulse import Pulse
+
+#: Finished transcripts are counted in steps of so many seconds, over so many steps: the last two hours.
+STEP_SECONDS = 300
+STEPS = 24
+
+
+def row_view(row: Row, details: Mapping[str, Any]) -> dict[str, Any]:
+    """One row of the list."""
+    view: dict[str, Any] = {
+        "key": row.key,
+        "name": row.name,
+        "state": row.state.value,
+        "time": row.time,
+        "pair": row.pair,
+        "size": row.size,
+        **details,
+    }
+    if row.state is State.FAILED:
+        view["failure"] = {"event": row.event, "code": row.code, "message": row.message, "hint": row.hint}
+    if row.state is State.WORKING:
+        view |= {"stage": row.stage, "part": row.part}
+    return view
+
+
+def finished_view(snapshot: Snapshot, now: float) -> list[int]:
+    """How many transcripts were finished in each step of the last hours, the oldest first."""
+    steps: Counter[int] = Counter()
+    for row in snapshot.rows:
+        age = int(max(0.0, now - row.time) // STEP_SECONDS)
+        if age >= STEPS:
+            break
+        if row.state is State.DONE:
+            steps[age] += 1
+    return [steps[age] for age in reversed(range(STEPS))]
+
+
+def pulse_view(pulse: Pulse, snapshot: Snapshot | None, hubs: Sequence[Any]) -> dict[str, Any]:
+    """Backlog, speed, what each hub is at, and how it came to be."""
+    ahead, status = pulse.outlook, pulse.status
+    return {
+        "points": [[round(p.time), p.files, round(p.audio), round(p.speed, 2)] for p in pulse.points],
+        "finished": finished_view(snapshot, time.time()) if snapshot is not None else [],
+        "step": STEP_SECONDS,
+        "files": sum(status.waiting.values()) if status is not None else None,
+        "broker": bool(status.waiting) if status is not None else None,
+        "audio": ahead.audio if ahead is not None else None,
+        "estimate": ahead.is_estimate if ahead is not None else False,
+        "speed": ahead.pace.speed if ahead is not None and ahead.pace is not None else None,
+        "left": ahead.seconds_left if ahead is not None else None,
+        "hubs": [
+            {
+                "host": hub.host,
+                "engines": hub.engines,
+                "running": len(hub.jobs),
+                "trouble": hub.trouble[:300],
+            }
+            for hub in hubs
+        ],
+        "error": None if pulse.error is None else {"code": pulse.error.code, "message": pulse.error.message},
+    }
