@@ -33,6 +33,8 @@ FAILURES = 5_000
 #: A snapshot is good for so long at least, and for so many times as long as it took.
 _FRESH_SECONDS = 2.0
 _FRESH_FACTOR = 4.0
+#: The stage of a job that has its audio and no engine yet.
+_BEFORE_ENGINE = "queue"
 #: Characters of a failure's message and hint that a list shows.
 _TEXT = 400
 
@@ -93,7 +95,13 @@ class Catalogue:
 
     def working(self, rows: Iterator[Row]) -> Iterator[Row]:
         """The rows, those that a hub is at as such."""
-        jobs = {str(job.get("audio", "")): job for report in self.hubs() for job in report.jobs}
+        # What is fetched and waits for an engine still waits, for whoever looks.
+        jobs = {
+            str(job.get("audio", "")): job
+            for report in self.hubs()
+            for job in report.jobs
+            if job.get("stage") != _BEFORE_ENGINE
+        }
         for row in rows:
             job = jobs.get(row.audio) if row.audio and row.state is not State.DONE else None
             yield row if job is None else row.at_work(str(job.get("stage", ""))[:40], _part(job.get("part")))

@@ -17,9 +17,9 @@ from lfk.roles.backlog import Outlook
 from lfk.roles.status import Status
 
 #: Between two looks at least.
-LOOK_SECONDS = 15.0
+LOOK_SECONDS = 5.0
 #: Four hours at the usual pace, about 100 bytes each.
-POINTS = 960
+POINTS = 2_880
 _REST_FACTOR = 9.0
 _CLOSE_SECONDS = 5.0
 

@@ -43,7 +43,16 @@ _STATIC = {
     "page.js": (_PAGE, "text/javascript; charset=utf-8"),
     "page.css": (_PAGE, "text/css; charset=utf-8"),
 }
-_DOWNLOADS = ("srt", "vtt", "txt", "json", "tsv", "rttm", "textgrid")
+#: What is offered, and how it is called.
+_DOWNLOADS = {
+    "srt": "Subtitles (srt)",
+    "vtt": "Web subtitles (vtt)",
+    "txt": "Text (txt)",
+    "json": "Words and times (json)",
+    "tsv": "Table (tsv)",
+    "rttm": "Speaker turns (rttm)",
+    "textgrid": "Praat (TextGrid)",
+}
 #: Of what comes from the store and is no page: it may do nothing at all, should a browser ever show it.
 _INERT = "default-src 'none'; sandbox; frame-ancestors 'none'"
 
@@ -99,7 +108,8 @@ class Pages:
         page = opened.page(names)
         audio = f"/audio/{quote(key)}"
         links = "".join(
-            f'<a href="/files/{escape(quote(key))}?format={form}" download>{form}</a>' for form in _DOWNLOADS
+            f'<a href="/files/{escape(quote(key))}?format={form}" download>{called}</a>'
+            for form, called in _DOWNLOADS.items()
         )
         has_speakers = bool(opened.transcript.speakers)
         more = (

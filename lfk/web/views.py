@@ -9,11 +9,13 @@ from typing import Any
 
 from lfk.core.catalogue import Row, State
 from lfk.roles.catalogue import Snapshot
-from lfk.roles.pulse import Pulse
+from lfk.roles.pulse import Point, Pulse
 
 #: Finished transcripts are counted in steps of so many seconds, over so many steps: the last two hours.
 STEP_SECONDS = 300
 STEPS = 24
+#: Points of a plot that are sent.
+_PLOTTED = 240
 
 
 def row_view(row: Row, details: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,11 +48,17 @@ def finished_view(snapshot: Snapshot, now: float) -> list[int]:
     return [steps[age] for age in reversed(range(STEPS))]
 
 
+def _thinned(points: Sequence[Point]) -> Sequence[Point]:
+    """As many as a plot has room for, the newest among them."""
+    step = max(1, -(-len(points) // _PLOTTED))
+    return points[(len(points) - 1) % step :: step] if points else points
+
+
 def pulse_view(pulse: Pulse, snapshot: Snapshot | None, hubs: Sequence[Any]) -> dict[str, Any]:
     """Backlog, speed, what each hub is at, and how it came to be."""
     ahead, status = pulse.outlook, pulse.status
     return {
-        "points": [[round(p.time), p.files, round(p.audio), round(p.speed, 2)] for p in pulse.points],
+        "points": [[round(p.time), p.files, round(p.audio), round(p.speed, 2)] for p in _thinned(pulse.points)],
         "finished": finished_view(snapshot, time.time()) if snapshot is not None else [],
         "step": STEP_SECONDS,
         "files": sum(status.waiting.values()) if status is not None else None,

@@ -285,6 +285,7 @@ const send = ({ one, approach, model }) => new Promise((good, bad) => {
     tell(one, `${one.note}waiting for a hub`);
     one.progress.removeAttribute("value");
     good();
+    look();
     watch();
   });
   request.addEventListener("error", () => bad(refusalOf(0, "")));
@@ -409,8 +410,8 @@ const feel = async () => {
   plotFinished(told.finished, told.step);
   const engines = told.hubs.reduce((sum, hub) => sum + hub.engines, 0), running = told.hubs.reduce((sum, hub) => sum + hub.running, 0);
   $("hubs").textContent = many(told.hubs.length, "hub", "hubs");
-  $("hubs-under").textContent = told.hubs.length ? `${running} running on ${many(engines, "engine", "engines")}` : "none runs: what is added waits for one";
-  $("hub-list").replaceChildren(...told.hubs.slice(0, 6).map((hub) => h("li", { class: hub.trouble ? "wrong" : "" }, h("bdi", {}, hub.host), h("span", {}, hub.trouble || `${hub.running} of ${hub.engines} busy`))));
+  $("hubs-under").textContent = told.hubs.length ? `${many(running, "job", "jobs")} under way on ${many(engines, "engine", "engines")}` : "none runs: what is added waits for one";
+  $("hub-list").replaceChildren(...told.hubs.slice(0, 6).map((hub) => h("li", { class: hub.trouble ? "wrong" : "" }, h("bdi", {}, hub.host), h("span", {}, hub.trouble || `${many(hub.running, "job", "jobs")}, ${many(hub.engines, "engine", "engines")}`))));
 };
 
 // ---- begin

@@ -104,7 +104,7 @@ whoever(() => {
   const button = session.signed_in
     ? h("button", { type: "button", class: "button", onclick: () => ask("DELETE", "/api/session").then(meet).catch((problem) => say(problem.text)) }, "Sign out")
     : session.can_sign_in && h("button", { type: "button", class: "button", onclick: signIn }, "Sign in");
-  $("who").replaceChildren(...(button ? [button] : [h("span", { class: "note" }, "read-only")]));
+  $("visitor").replaceChildren(...(button ? [button] : [h("span", { class: "note" }, "read-only")]));
 });
 
 /** Do something that changes something; a session that is over is begun again by hand. */
