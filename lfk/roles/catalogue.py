@@ -93,6 +93,10 @@ class Catalogue:
         finally:
             self._lock.release()
 
+    def renew(self) -> None:
+        """Something was changed from here: the next snapshot is a new one."""
+        self._fresh_until = 0.0
+
     def working(self, rows: Iterator[Row]) -> Iterator[Row]:
         """The rows, those that a hub is at as such."""
         # What is fetched and waits for an engine still waits, for whoever looks.
@@ -133,7 +137,8 @@ class Catalogue:
             manifest = self._store.stat(self._roots.transcripts.join(f"{address.transcript_key}.{MANIFEST}"))
         except ObjectMissing:
             self._failures.refresh()
-        row = self._row(address.transcript_key, info, address.pair, manifest)
+        # Whoever has just brought this audio is told of its own failures alone.
+        row = self._row(address.transcript_key, info, address.pair, manifest, since=info.modified)
         return next(self.working(iter((row,))))
 
     def _take(self) -> Snapshot:
@@ -172,9 +177,11 @@ class Catalogue:
         approach, _slash, rest = place.key.partition("/")
         return _done(place.key, f"{approach}.{rest.partition('/')[0]}", manifest)
 
-    def _row(self, key: str, audio: ObjectInfo, pair: str, manifest: ObjectInfo | None) -> Row:
+    def _row(self, key: str, audio: ObjectInfo, pair: str, manifest: ObjectInfo | None, *, since: float = 0.0) -> Row:
+        """The row of some audio; failures before ``since``, or before there was a transcript, are passed over."""
         failed = self._failures.of(str(audio.location), pair)
-        since = manifest.modified if manifest is not None else audio.modified
+        if manifest is not None:
+            since = manifest.modified
         if failed is not None and failed.time >= since:
             return replace(failed, key=key, name=_name(key), pair=pair, audio=str(audio.location), size=audio.size)
         if manifest is not None:

@@ -184,16 +184,19 @@ class Api:
             done = await self._threads.run(
                 self._site.depositor.take, path, kept, approach, model, self._stopping.is_set
             )
+        self._site.catalogue.renew()
         return JSONResponse({"key": done.key, "name": done.name, "known": done.known}, 201)
 
     async def retry(self, request: Request) -> Response:
         """Send what failed once more."""
         await self._threads.run(self._site.retry, request.path_params["event"])
+        self._site.catalogue.renew()
         return Response(status_code=204)
 
     async def discard(self, request: Request) -> Response:
         """Forget a failure."""
         await self._threads.run(self._site.discard, request.path_params["event"])
+        self._site.catalogue.renew()
         return Response(status_code=204)
 
     async def speakers(self, request: Request) -> Response:

@@ -55,7 +55,8 @@ def test_other_names_are_not_answered(visit: Visit, host: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [("GET", "/"), ("GET", "/static/app.js"), ("GET", "/api/session"), ("GET", f"/t/{KEY}"), ("GET", "/nowhere"),
-     ("GET", f"/audio/{KEY}"), ("GET", f"/files/{KEY}"), ("PUT", "/api/recordings"), ("TRACE", "/"), ("GET", "/t/none")],
+     ("GET", f"/audio/{KEY}"), ("GET", f"/files/{KEY}"), ("PUT", "/api/recordings"), ("TRACE", "/"),
+     ("GET", "/t/none")],
 )  # fmt: skip
 def test_every_answer_tells_the_browser_what_it_may_do(visit: Visit, method: str, path: str) -> None:
     headers = visit(method, path).headers

@@ -14,9 +14,9 @@ from starlette.types import ASGIApp
 
 from lfk.brokers.codec import JsonCodec
 from lfk.brokers.memory import MemoryBroker
+from lfk.core.addressing import resolve
 from lfk.core.errors import FailureMissing
 from lfk.core.manifest import AudioVersion, Rendering, StoredResult
-from lfk.core.addressing import resolve
 from lfk.core.transcript import Segment, Transcript, Turn, Word
 from lfk.roles.backlog import Outlook
 from lfk.roles.catalogue import Catalogue
@@ -112,9 +112,30 @@ class Visit:
         return Answer(start["status"], told, b"".join(part.get("body", b"") for part in sent[1:]))
 
 
+@dataclass(frozen=True)
+class Memory:
+    """A site, and what it stands on."""
+
+    site: Site
+    store: MemoryStore
+    broker: MemoryBroker
+    failures: Failures
+    retried: list[str]
+
+
 @contextmanager
 def visiting(token: str = TOKEN, max_upload: int = 10_000) -> Iterator[Visit]:
-    """A page with one transcript of two speakers."""
+    """A page over such a site, to be asked."""
+    threads = Threads(2, 2)
+    with site_in_memory(token, max_upload) as memory:
+        app = make_app(memory.site, threads, threading.Event())
+        yield Visit(app, memory.store, memory.broker, memory.failures, memory.retried)
+    threads.close()
+
+
+@contextmanager
+def site_in_memory(token: str = TOKEN, max_upload: int = 10_000) -> Iterator[Memory]:
+    """A site with one transcript of two speakers."""
     store, broker = MemoryStore(clock=lambda: 1_700_000_000.0), MemoryBroker()
     broker.ensure_topics([])
     failures, retried = Failures(store, ROOTS.records), []
@@ -128,7 +149,6 @@ def visiting(token: str = TOKEN, max_upload: int = 10_000) -> Iterator[Visit]:
             raise FailureMissing(f"no failure is recorded under {event}")
         retried.append(event)
 
-    threads = Threads(2, 2)
     pulse = PulseTaker(lambda: (Status({"lfk.audio": 3}, (), 0), Outlook()))
     site = Site(
         store=store,
@@ -147,10 +167,9 @@ def visiting(token: str = TOKEN, max_upload: int = 10_000) -> Iterator[Visit]:
     )
     write_transcript(store)
     try:
-        yield Visit(make_app(site, threads, threading.Event()), store, broker, failures, retried)
+        yield Memory(site, store, broker, failures, retried)
     finally:
         pulse.close()
-        threads.close()
 
 
 def write_transcript(store: MemoryStore, key: str = KEY) -> None:

@@ -2,7 +2,7 @@
 import { $, ask, attempt, clock, h, meet, path, refusalOf, say, session, signIn, whoever } from "/static/talk.js";
 
 const LIVELY = 2500; // milliseconds between looks while something is under way
-const CALM = 10000; // and while nothing is
+const CALM = 8000; // and while nothing is
 const AT_ONCE = 2; // files sent at a time
 const PAGE = 50; // rows asked for at a time
 const MOST = 200; // rows that are kept up to date
@@ -318,11 +318,11 @@ const follow = (one, row) => {
     one.over = true;
     tell(one, `${one.note}transcribed`, "done");
     one.name.replaceChildren(h("a", { href: `/t/${path(row.key)}` }, h("bdi", {}, row.name)));
-    look();
+    setTimeout(look, LIVELY); // the list may be a moment old
   } else if (row.state === "failed") {
     one.over = true;
     tell(one, `${row.failure.message} – ${row.failure.hint}`, "failed");
-    look();
+    setTimeout(look, LIVELY);
   } else if (row.state === "working") {
     if (row.part > 0) one.progress.value = row.part;
     tell(one, `${one.note}${row.stage || "being transcribed"}`);
