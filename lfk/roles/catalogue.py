@@ -145,7 +145,7 @@ class Catalogue:
         self._failures.refresh()
         newest: list[tuple[float, int, Row]] = []
         counts: Counter[State] = Counter()
-        matched: set[str] = set()
+        matched: set[tuple[str, str]] = set()
         tie = count()
 
         def keep(row: Row) -> None:
@@ -160,10 +160,12 @@ class Catalogue:
         for place in stock.places():
             row = self._place(place)
             if row is not None:
-                matched.add(row.event)
+                # Failures of what is listed have their say there: the newest counts, unless a transcript came after it.
+                if self._failures.of(row.audio, row.pair) is not None:
+                    matched.add((row.audio, row.pair))
                 keep(row)
-        for event, row in self._failures.rows():
-            if event not in matched:
+        for row in self._failures.rows():
+            if (row.audio, row.pair) not in matched:
                 keep(row)
         rows = [row for _time, _tie, row in sorted(newest, key=lambda one: one[:2], reverse=True)]
         return Snapshot(rows, counts.total(), dict(counts))
@@ -222,9 +224,9 @@ class _Failed:
         found = [row for asked in (pair, "") if (row := self._newest.get((audio, asked))) is not None]
         return max(found, key=lambda row: row.time, default=None)
 
-    def rows(self) -> Iterator[tuple[str, Row]]:
-        """Each with its event."""
-        yield from self._rows.items()
+    def rows(self) -> Iterator[Row]:
+        """All of them."""
+        yield from self._rows.values()
 
     def _row(self, record: FailureRecord) -> Row:
         told, error = record.announcement, record.error
