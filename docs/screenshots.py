@@ -32,7 +32,7 @@ RECORDINGS = {
 }
 _SECONDS = 150.0
 _PHONE = {"viewport": {"width": 390, "height": 780}, "is_mobile": True, "has_touch": True}
-_DESK = {"viewport": {"width": 1180, "height": 860}}
+_DESK = {"viewport": {"width": 1180, "height": 1000}}
 
 
 def main() -> None:

@@ -6,15 +6,18 @@ never take more than a tenth of the time.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lfk.core.errors import LfkError
 from lfk.roles.backlog import Outlook
 from lfk.roles.status import Status
+
+log = logging.getLogger(__name__)
 
 #: Between two looks at least.
 LOOK_SECONDS = 5.0
@@ -81,8 +84,11 @@ class PulseTaker:
         try:
             status, outlook = self._look()
         except LfkError as error:
-            before = self._pulse
-            return Pulse(before.points, before.status, before.outlook, error)
+            return replace(self._pulse, error=error)
+        except Exception:
+            # A mistake of ours; the next look may fare better, and this thread is the only one that looks.
+            log.exception("a look at the work failed")
+            return self._pulse
         speed = outlook.pace.speed if outlook.pace is not None else 0.0
         self._points.append(Point(time.time(), sum(status.waiting.values()), outlook.audio, speed))
         return Pulse(tuple(self._points), status, outlook)

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from lfk.core.approaches import APPROACHES
 from lfk.core.catalogue import Query, Row, State
-from lfk.core.errors import LfkError, ObjectMissing, Unreachable
+from lfk.core.errors import LfkError, ObjectMissing
 from lfk.core.formats import MANIFEST, formats
 from lfk.core.location import check_key
 from lfk.core.media_types import MEDIA_TYPES
@@ -168,7 +168,7 @@ class Api:
         snapshot: Snapshot | None = None
         hubs: tuple[Any, ...] = ()
         # The pulse itself says what is out of reach; the rest of it is still worth telling.
-        with suppress(Unreachable):
+        with suppress(LfkError):
             snapshot, hubs = self._site.catalogue.snapshot(), self._site.catalogue.hubs()
         return pulse_view(self._site.pulse.pulse, snapshot, hubs)
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from lfk.brokers.codec import JsonCodec
-from lfk.core.errors import StoreUnreachable
+from lfk.core.errors import StoreUnreachable, UnsupportedFeature
+from lfk.settings import Settings
+from lfk.stores.memory import MemoryStore
 from lfk.web.details import manifest_facts
+from lfk.wiring import open_web
 from tests.roles.failing import failure_record
 from tests.roles.roots import ROOTS
-from tests.unit.web_site import KEY, Visit, visiting
+from tests.unit.web_site import KEY, Answer, Visit, visiting
 
 EVENT = "0123456789abcdef" * 2
 
@@ -27,7 +31,9 @@ def rows(visit: Visit, query: str = "") -> dict[str, dict[str, object]]:
     return {row["name"]: row for row in visit("GET", "/api/recordings", query=query).json["rows"]}
 
 
-def upload(visit: Visit, name: str, data: bytes = b"RIFF", query: str = "approach=simple&model=tiny", **headers: str):  # type: ignore[no-untyped-def]
+def upload(
+    visit: Visit, name: str, data: bytes = b"RIFF", query: str = "approach=simple&model=tiny", **headers: str
+) -> Answer:
     return visit.bearing("PUT", "/api/recordings", data, f"name={name}&{query}", **headers)
 
 
@@ -129,7 +135,7 @@ def test_speakers_are_named_and_shown_so(visit: Visit) -> None:
     told = visit("GET", f"/api/speakers/{KEY}").json
     assert told == {"speakers": ["SPEAKER_00", "SPEAKER_01"], "names": {}, "seen": None}
 
-    def name(names: object, seen: str | None):  # type: ignore[no-untyped-def]
+    def name(names: object, seen: str | None) -> Answer:
         body = json.dumps({"names": names, "seen": seen}).encode()
         return visit.bearing("PUT", f"/api/speakers/{KEY}", body, **{"content-type": "application/json"})
 
@@ -197,3 +203,11 @@ def test_parts_of_the_page_are_asked_about_each_time(visit: Visit) -> None:
         assert visit("GET", path, headers={"if-none-match": answer.headers["etag"]}).status == 304
     for name in ("nothing.js", "../app.py", "index.html", "page.html"):
         assert visit("GET", f"/static/{name}").status == 404
+
+
+def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "lfk.web.server", raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(UnsupportedFeature, match="uvicorn") as refused, open_web(Settings(), MemoryStore()):
+        pass
+    assert "lfk[web]" in refused.value.hint

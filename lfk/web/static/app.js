@@ -377,7 +377,7 @@ const plotWaiting = (points) => {
       shape("polygon", { class: "area", points: `0,57 ${line(1)} 300,57` }),
       shape("polyline", { class: "line first", points: line(1) }),
       shape("polyline", { class: "line second", points: line(2) })),
-    scale(ago(first), "now", h("span", { class: "key first" }, `files ≤ ${number.format(most)}`), h("span", { class: "key second" }, `audio ≤ ${audio ? hours(audio) : "0"}`)),
+    scale(`${hours(Date.now() / 1000 - first)} ago`, "now", h("span", { class: "key first" }, `files ≤ ${number.format(most)}`), h("span", { class: "key second" }, `audio ≤ ${audio ? hours(audio) : "0"}`)),
   );
 };
 const plotFinished = (steps, seconds) => {
