@@ -28,9 +28,11 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     with stop_on_signal() as stop:
         store = wiring.open_store(settings)
         with wiring.open_web(settings, store) as server:
-            may = "add and change with the token" if settings.web_token else "only look: LFK_WEB_TOKEN is not set"
-            fields = {"address": server.address, "writable": bool(settings.web_token)}
-            console.note("serving", fields, f"http://{server.address}/ shows {settings.store}; visitors may {may}")
+            root = wiring.store_root(settings)
+            takes = "changes with the token" if settings.web_token else "no changes, as LFK_WEB_TOKEN is not set"
+            text = f"http://{server.address}/ shows {root} to whoever reaches it, and takes {takes}"
+            fields = {"address": server.address, "store": str(root), "writable": bool(settings.web_token)}
+            console.note("serving", fields, text)
             stop.wait()
     console.note("stopped", {}, "stopped")
     return ExitCode.OK

@@ -358,7 +358,7 @@ const drawing = (label, ...shapes) => {
   svg.append(...shapes);
   return svg;
 };
-const scale = (left, right, ...legend) => h("div", { class: "scale" }, h("span", {}, left), ...legend, h("span", {}, right));
+const scale = (left, right, ...legend) => h("div", { class: "scale" }, h("span", {}, left), h("span", { class: "legend" }, ...legend), h("span", {}, right));
 
 const plotWaiting = (points) => {
   if (points.length < 2) {
