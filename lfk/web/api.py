@@ -21,6 +21,7 @@ from lfk.core.location import check_key
 from lfk.core.media_types import MEDIA_TYPES
 from lfk.core.speaker_names import MAX_RECORD_BYTES, SpeakerNames
 from lfk.roles.catalogue import Snapshot
+from lfk.roles.heartbeat import HubReport
 from lfk.roles.opened import Opened, open_transcript
 from lfk.web.answers import refusal
 from lfk.web.details import Details
@@ -166,7 +167,7 @@ class Api:
 
     def _pulse(self) -> dict[str, Any]:
         snapshot: Snapshot | None = None
-        hubs: tuple[Any, ...] = ()
+        hubs: tuple[HubReport, ...] | None = None
         # The pulse itself says what is out of reach; the rest of it is still worth telling.
         with suppress(LfkError):
             snapshot, hubs = self._site.catalogue.snapshot(), self._site.catalogue.hubs()

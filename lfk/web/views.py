@@ -9,6 +9,7 @@ from typing import Any
 
 from lfk.core.catalogue import Row, State
 from lfk.roles.catalogue import Snapshot
+from lfk.roles.heartbeat import HubReport
 from lfk.roles.pulse import Point, Pulse
 
 #: Finished transcripts are counted in steps of so many seconds, over so many steps: the last two hours.
@@ -54,12 +55,12 @@ def _thinned(points: Sequence[Point]) -> Sequence[Point]:
     return points[(len(points) - 1) % step :: step] if points else points
 
 
-def pulse_view(pulse: Pulse, snapshot: Snapshot | None, hubs: Sequence[Any]) -> dict[str, Any]:
-    """Backlog, speed, what each hub is at, and how it came to be."""
+def pulse_view(pulse: Pulse, snapshot: Snapshot | None, hubs: Sequence[HubReport] | None) -> dict[str, Any]:
+    """Backlog, speed, what each hub is at, and how it came to be. None is what nobody knows just now."""
     ahead, status = pulse.outlook, pulse.status
     return {
         "points": [[round(p.time), p.files, round(p.audio), round(p.speed, 2)] for p in _thinned(pulse.points)],
-        "finished": finished_view(snapshot, time.time()) if snapshot is not None else [],
+        "finished": finished_view(snapshot, time.time()) if snapshot is not None else None,
         "step": STEP_SECONDS,
         "files": sum(status.waiting.values()) if status is not None else None,
         "broker": bool(status.waiting) if status is not None else None,
@@ -67,14 +68,10 @@ def pulse_view(pulse: Pulse, snapshot: Snapshot | None, hubs: Sequence[Any]) -> 
         "estimate": ahead.is_estimate if ahead is not None else False,
         "speed": ahead.pace.speed if ahead is not None and ahead.pace is not None else None,
         "left": ahead.seconds_left if ahead is not None else None,
-        "hubs": [
-            {
-                "host": hub.host,
-                "engines": hub.engines,
-                "running": len(hub.jobs),
-                "trouble": hub.trouble[:300],
-            }
-            for hub in hubs
-        ],
+        "hubs": None if hubs is None else [_hub_view(hub) for hub in hubs],
         "error": None if pulse.error is None else {"code": pulse.error.code, "message": pulse.error.message},
     }
+
+
+def _hub_view(hub: HubReport) -> dict[str, Any]:
+    return {"host": hub.host, "engines": hub.engines, "running": len(hub.jobs), "trouble": hub.trouble[:300]}

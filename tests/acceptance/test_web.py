@@ -270,6 +270,6 @@ def test_on_kafka_and_s3(tmp_path: Path, kafka: str, minio: S3Server, minio_buck
         assert web.ask("POST", f"/api/failures/{failed['event']}/retry").status == 204
         until(lambda: web.look("simple/tiny/late.wav")["state"] == "done")
         assert web.ask("POST", f"/api/failures/{failed['event']}/retry").status in (204, 404)
-        until(lambda: sum(web.ask("GET", "/api/pulse").json["finished"]) == 4)
+        until(lambda: sum(web.ask("GET", "/api/pulse").json["finished"] or ()) == 4)
         pulse = web.ask("GET", "/api/pulse").json
         assert (pulse["error"], pulse["broker"]) == (None, True)

@@ -360,9 +360,9 @@ const drawing = (label, ...shapes) => {
 };
 const scale = (left, right, ...legend) => h("div", { class: "scale" }, h("span", {}, left), h("span", { class: "legend" }, ...legend), h("span", {}, right));
 
-const plotWaiting = (points) => {
+const plotWaiting = (points, away) => {
   if (points.length < 2) {
-    $("plot-waiting").replaceChildren(h("p", { class: "under" }, "The plot begins in a moment."));
+    $("plot-waiting").replaceChildren(away ? "" : h("p", { class: "under" }, "The plot begins in a moment."));
     return;
   }
   const [first, last] = [points[0][0], points.at(-1)[0]];
@@ -403,15 +403,16 @@ const feel = async () => {
     : told.files ? [told.audio && `${told.estimate ? "about " : ""}${hours(told.audio)} of audio`, told.left && `done in about ${hours(told.left)}`].filter(Boolean).join(", ")
     : "nothing waits";
   $("waiting-under").classList.toggle("wrong", away);
-  plotWaiting(told.points);
-  const count = told.finished.reduce((sum, one) => sum + one, 0);
-  $("finished").textContent = many(count, "file", "files");
-  $("finished-under").textContent = `in the last ${(told.finished.length * told.step) / 3600} hours${told.speed ? `, at ${told.speed.toFixed(told.speed < 10 ? 1 : 0)}× real time` : ""}`;
-  plotFinished(told.finished, told.step);
-  const engines = told.hubs.reduce((sum, hub) => sum + hub.engines, 0), running = told.hubs.reduce((sum, hub) => sum + hub.running, 0);
-  $("hubs").textContent = many(told.hubs.length, "hub", "hubs");
-  $("hubs-under").textContent = told.hubs.length ? `${many(running, "job", "jobs")} under way on ${many(engines, "engine", "engines")}` : "none runs: what is added waits for one";
-  $("hub-list").replaceChildren(...told.hubs.slice(0, 6).map((hub) => h("li", { class: hub.trouble ? "wrong" : "" }, h("bdi", {}, hub.host), h("span", {}, hub.trouble || `${many(hub.running, "job", "jobs")}, ${many(hub.engines, "engine", "engines")}`))));
+  plotWaiting(told.points, away);
+  const steps = told.finished;
+  $("finished").textContent = steps ? many(steps.reduce((sum, one) => sum + one, 0), "file", "files") : "–";
+  $("finished-under").textContent = steps ? `in the last ${(steps.length * told.step) / 3600} hours${told.speed ? `, at ${told.speed.toFixed(told.speed < 10 ? 1 : 0)}× real time` : ""}` : "";
+  if (steps) plotFinished(steps, told.step);
+  const hubs = told.hubs ?? [];
+  const engines = hubs.reduce((sum, hub) => sum + hub.engines, 0), running = hubs.reduce((sum, hub) => sum + hub.running, 0);
+  $("hubs").textContent = told.hubs ? many(hubs.length, "hub", "hubs") : "–";
+  $("hubs-under").textContent = hubs.length ? `${many(running, "job", "jobs")} under way on ${many(engines, "engine", "engines")}` : told.hubs ? "none runs: what is added waits for one" : "";
+  $("hub-list").replaceChildren(...hubs.slice(0, 6).map((hub) => h("li", { class: hub.trouble ? "wrong" : "" }, h("bdi", {}, hub.host), h("span", {}, hub.trouble || `${many(hub.running, "job", "jobs")}, ${many(hub.engines, "engine", "engines")}`))));
 };
 
 // ---- begin

@@ -52,7 +52,14 @@ whoever(() => { if (name) name.hidden = !session.signed_in; });
 
 // ---- links
 
-const copy = (text) => navigator.clipboard.writeText(text).then(() => say("Copied."), () => say("This browser does not let pages copy here."));
+const copy = async (text) => {
+  try {
+    await navigator.clipboard.writeText(text); // not there without TLS, but on this machine
+    say("Copied.");
+  } catch {
+    say("This browser does not let pages copy here: copy the link itself.");
+  }
+};
 const entry = (label, link) => h("div", { class: "link" }, h("a", { href: link, rel: "noreferrer" }, label), h("button", { type: "button", class: "button", onclick: () => copy(link) }, "Copy"));
 $("links").addEventListener("toggle", () => {
   if (!$("links").open) return;
