@@ -43,8 +43,8 @@ _STATIC = {
     "page.js": (_PAGE, "text/javascript; charset=utf-8"),
     "page.css": (_PAGE, "text/css; charset=utf-8"),
 }
-#: What is offered, and how it is called.
-_DOWNLOADS = {
+#: How formats are called where they are offered, in this order; others come behind under their own names.
+_CALLED = {
     "srt": "Subtitles (srt)",
     "vtt": "Web subtitles (vtt)",
     "txt": "Text (txt)",
@@ -109,7 +109,7 @@ class Pages:
         audio = f"/audio/{quote(key)}"
         links = "".join(
             f'<a href="/files/{escape(quote(key))}?format={form}" download>{called}</a>'
-            for form, called in _DOWNLOADS.items()
+            for form, called in _offered().items()
         )
         has_speakers = bool(opened.transcript.speakers)
         more = (
@@ -140,8 +140,8 @@ class Pages:
     async def file(self, request: Request) -> Response:
         """A transcript in one format, with the names of its speakers."""
         key, form = check_key(request.path_params["key"]), request.query_params.get("format", "txt")
-        if form not in _DOWNLOADS:
-            raise ObjectMissing(f"there is no such format; there are {', '.join(_DOWNLOADS)}")
+        if form not in _offered():
+            raise ObjectMissing(f"there is no such format; there are {', '.join(_offered())}")
         content = await self._threads.run(self._file, key, form)
         name = f"{key.rpartition('/')[2]}.{form}"
         return Response(
@@ -161,6 +161,12 @@ class Pages:
         opened = open_transcript(self._site.store, self._site.roots, key)
         names, _etag = self._site.names.load(key, opened.manifest.job_id)
         return opened, names
+
+
+def _offered() -> dict[str, str]:
+    """Every format that can be downloaded. The page itself is none: as a file it would lose its way to the audio."""
+    known = {form: called for form, called in _CALLED.items() if form in formats()}
+    return known | {form: form for form in formats() if form not in known and form != "html"}
 
 
 def _unchanged(request: Request, content: bytes, kind: str) -> Response:
