@@ -10,7 +10,7 @@ from lfk.core.errors import ObjectMissing
 from lfk.core.formats import MANIFEST, Format, Page
 from lfk.core.manifest import Manifest
 from lfk.core.speaker_names import SpeakerNames
-from lfk.core.transcript import Transcript, from_dict
+from lfk.core.transcript import Transcript, from_dict, turn_to_dict
 from lfk.stores.base import ObjectStore
 
 #: The manifest of a day-long recording stays well below this, in bytes.
@@ -39,7 +39,8 @@ class Opened:
         """One format, as the hub would have written it with these names."""
         page = self.page(names)
         if form.name == MANIFEST:
-            page = replace(page, manifest=self.manifest.to_dict())
+            turns = [turn_to_dict(turn) for turn in page.transcript.turns]
+            page = replace(page, manifest={**self.manifest.to_dict(), "turns": turns})
         return form.render(page)
 
 

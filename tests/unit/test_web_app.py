@@ -153,6 +153,7 @@ def test_speakers_are_named_and_shown_so(visit: Visit) -> None:
     words = visit("GET", f"/files/{KEY}", query="format=json").json
     assert words["segments"][0]["words"][0]["speaker"] == "<b>Zoë</b>"
     assert words["lfk"]["job_id"] == "job"
+    assert [turn["speaker"] for turn in words["lfk"]["turns"]] == ["<b>Zoë</b>", "SPEAKER_01"]
     # Somebody who had not seen these names does not replace them; the transcript itself is as it was.
     assert name({"SPEAKER_00": "Anna"}, None).status == 412
     assert name({"SPEAKER_00": "Anna"}, kept.json["seen"]).status == 200
