@@ -38,6 +38,7 @@ GROUPS = {
     "batch": "Batch work",
     "demo": "The demo",
     "transcripts": "Reading transcripts",
+    "web": "The web page",
     "cleanup": "Cleaning up",
     "report": "The report",
     "dlq": "Dead letters",

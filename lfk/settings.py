@@ -601,6 +601,23 @@ class Settings:
         "transcripts",
     )
 
+    # --- web
+    web: str = _setting("LFK_WEB", "127.0.0.1:8080", "host:port of the web page", "web", flag="--bind")
+    web_token: str = _setting(
+        "LFK_WEB_TOKEN", "", "what whoever changes something has to show; empty: nobody can", "web", secret=True
+    )
+    web_hosts: tuple[str, ...] = _setting(
+        "LFK_WEB_HOSTS",
+        (),
+        "names under which the page is reached, besides addresses and localhost",
+        "web",
+        parse=_words,
+        flag="--hosts",
+    )
+    web_max_upload: int = _setting(
+        "LFK_WEB_MAX_UPLOAD", 4 << 30, "largest recording that the page takes", "web", parse=_bytes, flag="--max-upload"
+    )
+
     # --- choosing among what is there
     since: str = _setting(
         "LFK_SINCE", "", "from then on: a time such as 2026-01-31T08:00, or 24h (ago)", "choosing", flag="--since"

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from lfk.settings import specs
+from tests.services.chromium import HOW, can_install, find_chromium
 from tests.services.pool import Missing, Pool, RemotePool, Servers
 from tests.services.process import Running
 from tests.services.programs import GoProgram, MissingError, Program, require
@@ -119,6 +120,18 @@ def toxiproxy(request: pytest.FixtureRequest) -> Toxiproxy:
     """The control interface of a toxiproxy that all tests share; give proxies unique names."""
     proxy: Toxiproxy = _server(request, "toxiproxy")
     return proxy
+
+
+@pytest.fixture(scope="session")
+def chromium(request: pytest.FixtureRequest) -> str:
+    """The path of a Chromium."""
+    found = find_chromium()
+    if found is None:
+        # Where nobody could install it, tests of pages are skipped whatever is required.
+        if can_install():
+            _do_without(request.config, HOW)
+        pytest.skip(HOW)
+    return found
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from lfk.roles.at_work import job_at_work
 FIELDS = ("job_id", "event_id", "audio", "stage")
 
 #: Libraries whose chatter below warnings is of no use to anybody here.
-_CHATTY = ("boto3", "botocore", "urllib3", "s3transfer", "watchdog", "opentelemetry")
+_CHATTY = ("boto3", "botocore", "urllib3", "s3transfer", "watchdog", "opentelemetry", "asyncio")
 #: Characters of a message and of a traceback; what is longer is not worth its room.
 _MESSAGE = 4000
 _TRACEBACK = 20_000

@@ -115,6 +115,14 @@ class ObjectStore(Protocol):
             StoreError: it has more than ``limit`` bytes.
         """
 
+    def read_part(self, location: Location, *, start: int, size: int, etag: str | None = None) -> bytes:
+        """At most ``size`` bytes from the byte ``start`` on; fewer where the object ends, none behind its end.
+
+        Raises:
+            ObjectMissing: there is none.
+            ContentChanged: its ETag is not ``etag``.
+        """
+
     def download(
         self,
         location: Location,

@@ -109,6 +109,23 @@ class FolderStore:
             self._confirm(descriptor, info, len(data))
         return data, info
 
+    def read_part(self, location: Location, *, start: int, size: int, etag: str | None = None) -> bytes:
+        with self._opened(location) as (descriptor, info):
+            if etag is not None and etag != info.etag:
+                raise ContentChanged(f"{location} is no longer the object with ETag {etag}")
+            blocks: list[bytes] = []
+            end = min(info.size, start + size)
+            while start < end:
+                with folder_border(location):
+                    block = os.pread(descriptor, min(BLOCK_BYTES, end - start), start)
+                if not block:
+                    break
+                start += len(block)
+                blocks.append(block)
+            if etag_of(os.fstat(descriptor)) != info.etag:
+                raise ContentChanged(f"{location} changed while it was read")
+        return b"".join(blocks)
+
     def download(
         self,
         location: Location,

@@ -92,6 +92,12 @@ class MemoryStore:
             raise StoreError(f"{location} has {found.info.size} bytes; at most {limit} were expected")
         return found.data, found.info
 
+    def read_part(self, location: Location, *, start: int, size: int, etag: str | None = None) -> bytes:
+        found = self._get("read_part", location)
+        if etag is not None and etag != found.info.etag:
+            raise ContentChanged(f"{location} is no longer the object with ETag {etag}")
+        return found.data[start : start + size]
+
     def download(
         self,
         location: Location,

@@ -34,6 +34,9 @@ class RoutingStore:
     def read(self, location: Location, *, limit: int) -> tuple[bytes, ObjectInfo]:
         return self._at(location).read(location, limit=limit)
 
+    def read_part(self, location: Location, *, start: int, size: int, etag: str | None = None) -> bytes:
+        return self._at(location).read_part(location, start=start, size=size, etag=etag)
+
     def download(
         self,
         location: Location,

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
-from lfk.core.errors import BucketMissing, ObjectMissing, PreconditionFailed, StoreError, UsageError
+from lfk.core.errors import BucketMissing, ContentChanged, ObjectMissing, PreconditionFailed, StoreError, UsageError
 from lfk.core.location import Location
 from lfk.stores.base import SHA256, Capabilities, Condition, Found, IfMatch, ObjectInfo, Progress, ignore
 from lfk.stores.local_file import SourceFile
@@ -27,10 +27,10 @@ from lfk.stores.s3_checksums import Checksums
 from lfk.stores.s3_conditions import Conditions, headers_of, parameters_of
 from lfk.stores.s3_connection import Connection, Endpoint
 from lfk.stores.s3_download import Download
-from lfk.stores.s3_errors import code_of, is_unsupported, s3_border
+from lfk.stores.s3_errors import code_of, is_unsupported, s3_border, status_of
 from lfk.stores.s3_lane import Answer, Lane
 from lfk.stores.s3_listing import list_objects
-from lfk.stores.s3_objects import METADATA_HEADER, encode_metadata, object_info
+from lfk.stores.s3_objects import METADATA_HEADER, encode_metadata, object_info, quoted
 from lfk.stores.s3_probe import probe
 from lfk.stores.s3_sweep import sweep
 from lfk.stores.s3_upload import PART_BYTES, Multipart, Plan, Target, Wire, plan
@@ -151,6 +151,29 @@ class S3Store:
             raise StoreError(f"{location} has {info.size} bytes; at most {limit} were expected")
         return answer.body, info
 
+    def read_part(self, location: Location, *, start: int, size: int, etag: str | None = None) -> bytes:
+        key = object_key(location)
+        asked = {"Range": f"bytes={start}-{start + size - 1}"}
+        if etag is not None:
+            asked["If-Match"] = quoted(etag)
+        with s3_border(location):
+            try:
+                answer = self._lane.send("GET", location.bucket, key, headers=asked, limit=size)
+                if answer is None or answer.body is None:
+                    answer = self._get_part(location, asked, size)
+            except ClientError as error:
+                if status_of(error) == 416:
+                    return b""
+                if status_of(error) == 412:
+                    raise ContentChanged(f"{location} is no longer the object with ETag {etag}") from error
+                raise
+        if answer.body is None or not answer.headers.get("content-range", "").startswith(f"bytes {start}-"):
+            raise StoreError(
+                f"{location}: the store does not give parts of objects",
+                hint="use a store that answers range requests, as S3 itself does",
+            )
+        return answer.body
+
     def download(
         self,
         location: Location,
@@ -260,6 +283,17 @@ class S3Store:
 
     def _get(self, location: Location, limit: int) -> Answer:
         answer = self._connection.client.get_object(Bucket=location.bucket, Key=location.key)
+        headers, body = answer["ResponseMetadata"]["HTTPHeaders"], answer["Body"]
+        try:
+            return Answer(headers, None if answer["ContentLength"] > limit else body.read())
+        finally:
+            body.close()
+
+    def _get_part(self, location: Location, asked: Mapping[str, str], limit: int) -> Answer:
+        conditional: dict[str, Any] = {"IfMatch": asked["If-Match"]} if "If-Match" in asked else {}
+        answer = self._connection.client.get_object(
+            Bucket=location.bucket, Key=location.key, Range=asked["Range"], **conditional
+        )
         headers, body = answer["ResponseMetadata"]["HTTPHeaders"], answer["Body"]
         try:
             return Answer(headers, None if answer["ContentLength"] > limit else body.read())

@@ -30,6 +30,7 @@ from lfk.wiring.syncing import (
     watching,
 )
 from lfk.wiring.telemetry import Telemetry, open_telemetry, serve_backlog
+from lfk.wiring.web import open_web
 
 __all__ = [
     "Telemetry",
@@ -61,6 +62,7 @@ __all__ = [
     "open_sync",
     "open_telemetry",
     "open_watcher",
+    "open_web",
     "place",
     "prints_texts",
     "read_announcements",

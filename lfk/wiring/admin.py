@@ -52,6 +52,24 @@ def open_lengths(settings: Settings, store: ObjectStore) -> Lengths:
     return Lengths(store, roots(settings))
 
 
+def look(settings: Settings, store: ObjectStore, lengths: Lengths) -> tuple[Status, Outlook]:
+    """Where the work stands, and how long what waits will take.
+
+    Raises:
+        Unreachable: broker or store do not answer.
+    """
+    from lfk.roles.backlog import look_ahead
+    from lfk.roles.status import look as look_once
+
+    broker = find_broker(settings, store)
+    topics = (settings.topic_audio, settings.topic_retry, settings.topic_bulk)
+    where = roots(settings)
+    status = look_once(broker, store, where, settings.group, topics)
+    topic = settings.topic_transcripts
+    ahead = look_ahead(broker, store, where, settings.group, status.waiting, topic, codec(settings), lengths.seconds)
+    return status, ahead
+
+
 def look_around(
     settings: Settings, store: ObjectStore, lengths: Lengths
 ) -> tuple[Status, Outlook, list[tuple[Head, Tally | None]]]:
@@ -60,13 +78,4 @@ def look_around(
     Raises:
         Unreachable: broker or store do not answer.
     """
-    from lfk.roles.backlog import look_ahead
-    from lfk.roles.status import look
-
-    broker = find_broker(settings, store)
-    topics = (settings.topic_audio, settings.topic_retry, settings.topic_bulk)
-    where = roots(settings)
-    status = look(broker, store, where, settings.group, topics)
-    topic = settings.topic_transcripts
-    ahead = look_ahead(broker, store, where, settings.group, status.waiting, topic, codec(settings), lengths.seconds)
-    return status, ahead, list(open_batches(settings, store))
+    return *look(settings, store, lengths), list(open_batches(settings, store))

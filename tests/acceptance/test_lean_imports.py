@@ -7,6 +7,7 @@ third of a second, and a base installation has no engine at all.
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,14 @@ def test_chunks_cleanup_and_report_load_no_engine(tmp_path: Path) -> None:
     (tmp_path / "store" / "transcripts").mkdir(parents=True)
     for verb in ("cleanup", "report"):
         assert not loaded(tmp_path, verb, LFK_STORE="store") & (ENGINE | {"boto3", "confluent_kafka", "rich"})
+
+
+def test_the_web_page_loads_no_engine(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        modules = loaded(tmp_path, "web", "--bind", address, code=2, LFK_STORE="store")
+    assert "uvicorn" in modules
+    assert not modules & (ENGINE | {"boto3", "botocore", "minio", "rich", "watchdog"})
 
 
 @pytest.mark.engine

@@ -174,6 +174,22 @@ class StoreContract:
         with pytest.raises(StoreError, match="5 bytes"):
             place.store.read(location, limit=4)
 
+    def test_a_part_is_read(self, place: Place) -> None:
+        data = bytes(range(256)) * 40
+        location = place.put("x", data)
+        etag = place.store.stat(location).etag
+        for start, size in ((0, 1), (0, 256), (100, 5000), (len(data) - 1, 1), (10_000, 10_000), (0, len(data))):
+            assert place.store.read_part(location, start=start, size=size, etag=etag) == data[start : start + size]
+        assert place.store.read_part(location, start=len(data), size=10) == b""
+        assert place.store.read_part(location, start=len(data) + 5, size=10, etag=etag) == b""
+        empty = place.put("empty", b"")
+        assert place.store.read_part(empty, start=0, size=10) == b""
+        with pytest.raises(ObjectMissing):
+            place.store.read_part(place.at("missing"), start=0, size=10)
+        place.put("x", b"other content")
+        with pytest.raises(ContentChanged):
+            place.store.read_part(location, start=0, size=10, etag=etag)
+
     def test_delete(self, place: Place) -> None:
         location = place.put("a/x")
         place.store.delete(location)

@@ -12,18 +12,12 @@ from lfk.settings import specs
 #: What images and hosts set besides lfk's own.
 _OTHERS = frozenset({"HOME", "PATH", "PYTHONPYCACHEPREFIX", "PYTHONUNBUFFERED", "TMPDIR", "XDG_CACHE_HOME"})
 
-#: Made beside these files, on a branch that is not in yet: to be taken out here once it is.
-_COMING_VERBS = frozenset({"web"})
-_COMING_SETTINGS = frozenset({"LFK_WEB", "LFK_WEB_TOKEN", "LFK_WEB_TOKEN_FILE", "LFK_WEB_HOSTS"})
-
 
 def unknown_settings(names: Iterable[str]) -> set[str]:
     """Those that are no settings, no files of secrets, nothing for librdkafka and none of :data:`_OTHERS`."""
     known = {name for spec in specs().values() for name in (spec.env, *spec.older)}
     known |= {f"{spec.env}_FILE" for spec in specs().values() if spec.secret}
-    return {
-        name for name in names if name not in known | _OTHERS | _COMING_SETTINGS and not name.startswith(KAFKA_PREFIX)
-    }
+    return {name for name in names if name not in known | _OTHERS and not name.startswith(KAFKA_PREFIX)}
 
 
 def check_command(arguments: Sequence[str]) -> None:
@@ -33,8 +27,6 @@ def check_command(arguments: Sequence[str]) -> None:
         AssertionError: there is no such command, or it does not take these arguments.
     """
     verb = arguments[0]
-    if verb in _COMING_VERBS - VERBS.keys():
-        return
     assert verb in VERBS, f"lfk has no command {verb}"
     try:
         build_parser(verb, importlib.import_module(f"lfk.cli.{verb}")).parse_intermixed_args(list(arguments[1:]))
@@ -50,6 +42,5 @@ def check_values(environment: dict[str, str]) -> None:
         UsageError: a value cannot be parsed.
     """
     assert unknown_settings(environment) == set()
-    coming = _COMING_SETTINGS - {spec.env for spec in specs().values()}
-    given = {name: value for name, value in environment.items() if not name.endswith("_FILE") and name not in coming}
+    given = {name: value for name, value in environment.items() if not name.endswith("_FILE")}
     assert load(environ=given, env_file=None).warnings == ()

@@ -13,6 +13,7 @@ import pytest
 from lfk.brokers.base import Record
 from lfk.brokers.kafka import KafkaBroker
 from tests.acceptance.command import Lfk
+from tests.acceptance.test_bad_input import closed_port
 from tests.acceptance.test_pipeline import expect_ok, on_servers
 from tests.docs.pages import PAGES, ROOT, commands
 from tests.docs.walk import Scene, walk
@@ -211,6 +212,10 @@ def setting(**environ: str) -> Callable[[Lfk], None]:
     return happens
 
 
+def at_a_free_address(lfk: Lfk) -> None:
+    setting(LFK_WEB=f"127.0.0.1:{closed_port()}")(lfk)
+
+
 def cut_off(lfk: Lfk) -> None:
     """Weights that were fetched are damaged."""
     weights = lfk.folder / "second" / "models" / "whisper" / "tiny.en" / "model.bin"
@@ -319,6 +324,16 @@ SCENES: Mapping[str, Scene] = {
         elsewhere={"lfk status": "tests/integration/test_backlog.py"},
     ),
     "docs/upgrading.md": Scene(elsewhere={"make release": "tests/deploy/test_release.py"}),
+    "docs/web.md": Scene(
+        prepare=lambda lfk: (expect_ok(lfk("init")), tone(lfk.folder / "talk.wav")),
+        environ={"LFK_WEB_TOKEN": "0123456789abcdef0123456789abcdef"},
+        before={
+            "lfk web": at_a_free_address,
+            "curl -sS 'http://127.0.0.1:8080/api/looks": lambda lfk: answered(lfk, 1),
+        },
+        stands_for={"127.0.0.1:8080": lambda lfk: lfk.environ["LFK_WEB"]},
+        lingers=("lfk web",),
+    ),
 }
 
 

@@ -15,26 +15,21 @@ import pytest
 from lfk.core.approaches import APPROACHES
 from lfk.core.formats import Page, formats
 from tests.golden.cases import CASES, LONG, lesson, page
-from tests.integration.headless import Browser, find_chromium
-
-CHROMIUM = find_chromium()
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian package chromium)")
+from tests.integration.headless import Browser
 
 PLAYING = "document.getElementById('media')"
 LOADED = f"{PLAYING}.readyState > 0"
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    assert CHROMIUM is not None
-    with Browser(CHROMIUM) as running:
+def browser(chromium: str) -> Iterator[Browser]:
+    with Browser(chromium) as running:
         yield running
 
 
 @pytest.fixture(autouse=True)
-def _desktop(request: pytest.FixtureRequest) -> None:
-    if CHROMIUM is not None:
-        request.getfixturevalue("browser").screen(1200, 800)
+def _desktop(browser: Browser) -> None:
+    browser.screen(1200, 800)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import os
 import sys
 import time
 
+from tests.services import chromium
 from tests.services.containers import engine_answers, pull
 from tests.services.programs import MissingError, Program, cache_folder, fetch
 from tests.services.provide import SERVICES, Service
@@ -30,7 +31,21 @@ def main() -> int:
             missing |= not _has_program(service.program)
     for tool in TOOLS:
         missing |= not _has_program(tool)
+    missing |= not _has_browser() and chromium.can_install()
     return 1 if missing and required else 0
+
+
+def _has_browser() -> bool:
+    """A browser that is not there fails nothing where it cannot be installed: its tests are skipped, and say so."""
+    print("chromium: ", end="", flush=True)
+    began = time.monotonic()
+    try:
+        fresh = chromium.install()
+    except MissingError as error:
+        print(f"not to be had: {error}")
+        return False
+    print(f"installed in {time.monotonic() - began:.0f} s" if fresh else "there already")
+    return True
 
 
 def _has_address(service: Service) -> bool:

@@ -46,6 +46,7 @@ _ASSETS = resources.files(__package__).joinpath("page")
 _STYLE = _ASSETS.joinpath("page.css").read_text("utf-8")
 _SCRIPT = _ASSETS.joinpath("page.js").read_text("utf-8")
 _FRAME = Template(_ASSETS.joinpath("page.html").read_text("utf-8"))
+_BODY = Template(_ASSETS.joinpath("body.html").read_text("utf-8"))
 
 
 def _sha256(text: str) -> str:
@@ -70,22 +71,42 @@ _EMPTY = '<p class="empty" lang="en">No speech was found in this recording.</p>'
 
 
 def _render(page: Page) -> bytes:
+    audio, beside = _link(page.audio_href or page.title), _link(page.title)
+    return _FRAME.substitute(
+        policy=_POLICY,
+        style=_STYLE,
+        script=_SCRIPT,
+        title=title(page),
+        body=body(page, audio=audio, beside=beside),
+    ).encode()
+
+
+def title(page: Page) -> str:
+    """What the page is called, as markup."""
+    return escape(printable(page.title))
+
+
+def body(page: Page, *, audio: str, beside: str, more: str = "") -> str:
+    """All that stands between ``<body>`` tags, for :file:`page.css` and :file:`page.js`.
+
+    Args:
+        audio: a URL where the recording is, and ``beside`` another one to try.
+        more: markup behind the list of speakers, for a page that offers more than this one does.
+    """
     transcript, layout = page.transcript, page.approach.layout
     passages = list(blocks(transcript, layout, page.pause))
     voices = _voices(transcript, passages) if layout == "turns" else []
     colours = {name: number % COLOURS for number, name in enumerate(dict.fromkeys(voice.speaker for voice in voices))}
     seconds = max([transcript.duration or 0.0, *(passage.end for passage in passages)])
     spans = voices or [Turn(passage.start, passage.end, "") for passage in passages]
-    return _FRAME.substitute(
-        policy=_POLICY,
-        style=_STYLE,
-        script=_SCRIPT,
-        title=escape(printable(page.title)),
-        audio=escape(_link(page.audio_href or page.title)),
-        beside=escape(_link(page.title)),
+    return _BODY.substitute(
+        title=title(page),
+        audio=escape(audio),
+        beside=escape(beside),
         facts=_facts(page, seconds),
         notes=_notes(transcript),
         legend=_legend(voices, colours),
+        more=more,
         layout=layout,
         lang=_lang(transcript.language),
         direction="rtl" if transcript.language in _LEFTWARD else "ltr",
@@ -93,7 +114,7 @@ def _render(page: Page) -> bytes:
         clock=clock(seconds),
         passages="\n".join(_passage(page, passage, colours) for passage in passages) or _EMPTY,
         map=_map(spans, seconds, colours),
-    ).encode()
+    )
 
 
 def _voices(transcript: Transcript, passages: Sequence[Block]) -> list[Turn]:

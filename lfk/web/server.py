@@ -1,0 +1,129 @@
+"""Serves the application until it is told to stop: bounded connections, and little patience with slow requests."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from lfk.core.errors import UsageError
+from lfk.web.app import make_app
+from lfk.web.sessions import LEAST_TOKEN
+from lfk.web.site import Site
+from lfk.web.threads import Threads
+
+#: Connections at a time; browsers keep up to six each.
+_CONNECTIONS = 256
+#: How long the head of a request may take to arrive.
+_HEAD_SECONDS = 15.0
+_KEEP_ALIVE_SECONDS = 20
+#: How long answers that are on their way get at the end.
+_GRACE_SECONDS = 5
+#: Bytes of a request's line and headers.
+_HEAD_BYTES = 32 << 10
+_START_SECONDS = 30.0
+_BACKLOG = 128
+
+
+class WebServer:
+    """Serves from construction on, on a thread of its own."""
+
+    def __init__(self, site: Site, address: str) -> None:
+        """``address`` is ``host:port``.
+
+        Raises:
+            UsageError: nobody can listen there, or the token could be guessed.
+        """
+        if site.token and len(site.token) < LEAST_TOKEN:
+            raise UsageError(
+                f"LFK_WEB_TOKEN has fewer than {LEAST_TOKEN} characters, and could be guessed",
+                hint="make one with `openssl rand -hex 16`",
+            )
+        listening = _listen(address)
+        self.address = _shown(listening)
+        self._stopping = threading.Event()
+        self._threads = Threads()
+        config = uvicorn.Config(
+            make_app(site, self._threads, self._stopping),
+            http=_Patient,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=_CONNECTIONS,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            h11_max_incomplete_event_size=_HEAD_BYTES,
+        )
+        # Its news are told by the command; what goes wrong still comes out.
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([listening],), name="lfk-web")
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take nobody in any more, let answers finish for a few seconds, and let go."""
+        self._stopping.set()
+        self._server.should_exit = True
+        self._thread.join()
+        self._threads.close()
+
+
+class _Patient(H11Protocol):
+    """A request's head has to arrive within some seconds, the first on a connection as every later one."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        """The clock runs while a head is on its way; between requests the keep-alive's own does."""
+        if self.conn.their_state is not h11.IDLE:
+            self._forget()
+        elif self._late is None:
+            self._late = self.loop.call_later(_HEAD_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        self._late = None
+        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            self.transport.close()
+
+    def _forget(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
+def _listen(address: str) -> socket.socket:
+    host, _colon, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
+    except (OSError, ValueError, OverflowError) as error:
+        raise UsageError(
+            f"the address {address!r} cannot be used: {error}",
+            hint="set LFK_WEB to a free host:port, such as 127.0.0.1:8080",
+        ) from error
+
+
+def _shown(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
