@@ -405,7 +405,7 @@ class Settings:
     exit_when_idle: float = _setting(
         "LFK_EXIT_WHEN_IDLE",
         0.0,
-        "stop after that many seconds without work; 0 means never",
+        "stop after that many seconds without work (more than a session of the group lasts, 45); 0 means never",
         "hub",
         parse=_seconds,
         flag="--exit-when-idle",

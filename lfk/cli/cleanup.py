@@ -87,7 +87,8 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     if expiring:
         console.say(f"hubs delete {expiring} of them by themselves, as CENTRAL_BACKUPS was false when they transcribed")
     if summary.deleted and not settings.cleanup_yes and not settings.dry_run:
-        console.say("nothing was deleted: run it again with --yes to delete these")
+        also = "" if arguments.local or not settings.central_backups else " and CENTRAL_BACKUPS=false"
+        console.say(f"nothing was deleted: run it again with --yes{also} to delete these")
     if interrupted:
         return ExitCode.INTERRUPTED
     return ExitCode.SOME_FAILED if summary.failed else ExitCode.OK
