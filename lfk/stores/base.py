@@ -202,6 +202,17 @@ class ObjectStore(Protocol):
             AccessDenied: among other reasons, a lock of the bucket holds it.
         """
 
+    def history(self, prefix: Location) -> Iterator[Location]:
+        """Where anything is kept whose key starts with ``prefix.key``: objects, earlier versions of objects (also of
+        deleted ones), and uploads that were begun and never completed. Each place once, in no promised order."""
+
+    def purge(self, location: Location, *, keep_current: bool = False) -> int:
+        """Remove an object for good: every version, what marks it as deleted, and the parts of unfinished uploads.
+
+        ``keep_current`` leaves the object itself and removes what is older. Returns how many versions stay because
+        the store holds them back (a retention lock).
+        """
+
     def sweep(self, prefix: Location, *, older_than: float, found: Found = ignore, dry_run: bool = False) -> int:
         """Remove what uploads of lfk below ``prefix`` left behind when they were broken off; returns how many.
 

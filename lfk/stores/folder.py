@@ -208,6 +208,14 @@ class FolderStore:
     def delete_version(self, location: Location, version_id: str) -> None:  # noqa: ARG002 - none are kept
         self._parts(location)
 
+    def history(self, prefix: Location) -> Iterator[Location]:
+        yield from (info.location for info in self.list(prefix))
+
+    def purge(self, location: Location, *, keep_current: bool = False) -> int:
+        if not keep_current:
+            self.delete(location)
+        return 0
+
     def sweep(self, prefix: Location, *, older_than: float, found: Found = ignore, dry_run: bool = False) -> int:
         self._folder_parts(prefix)
         with folder_border(prefix):

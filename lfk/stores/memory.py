@@ -168,6 +168,14 @@ class MemoryStore:
         self._begin("delete_version", location)
         object_key(location)
 
+    def history(self, prefix: Location) -> Iterator[Location]:
+        yield from (info.location for info in self.list(prefix))
+
+    def purge(self, location: Location, *, keep_current: bool = False) -> int:
+        if not keep_current:
+            self.delete(location)
+        return 0
+
     def sweep(
         self,
         prefix: Location,

@@ -82,6 +82,12 @@ class RoutingStore:
     def delete_version(self, location: Location, version_id: str) -> None:
         self._at(location).delete_version(location, version_id)
 
+    def history(self, prefix: Location) -> Iterator[Location]:
+        return self._at(prefix).history(prefix)
+
+    def purge(self, location: Location, *, keep_current: bool = False) -> int:
+        return self._at(location).purge(location, keep_current=keep_current)
+
     def sweep(self, prefix: Location, *, older_than: float, found: Found = ignore, dry_run: bool = False) -> int:
         return self._at(prefix).sweep(prefix, older_than=older_than, found=found, dry_run=dry_run)
 

@@ -28,6 +28,7 @@ from lfk.stores.s3_conditions import Conditions, headers_of, parameters_of
 from lfk.stores.s3_connection import Connection, Endpoint
 from lfk.stores.s3_download import Download
 from lfk.stores.s3_errors import code_of, is_unsupported, s3_border, status_of
+from lfk.stores.s3_history import kept_keys, purge
 from lfk.stores.s3_lane import Answer, Lane
 from lfk.stores.s3_listing import list_objects
 from lfk.stores.s3_objects import METADATA_HEADER, encode_metadata, object_info, quoted
@@ -260,6 +261,16 @@ class S3Store:
             except ClientError as error:
                 if code_of(error) not in ("NoSuchVersion", "NoSuchKey"):
                     raise
+
+    def history(self, prefix: Location) -> Iterator[Location]:
+        with s3_border(prefix):
+            for key in kept_keys(self._connection.client, prefix):
+                yield Location(prefix.scheme, prefix.bucket, key)
+
+    def purge(self, location: Location, *, keep_current: bool = False) -> int:
+        object_key(location)
+        with s3_border(location):
+            return purge(self._connection.client, location, keep_current=keep_current)
 
     def sweep(self, prefix: Location, *, older_than: float, found: Found = ignore, dry_run: bool = False) -> int:
         with s3_border(prefix):

@@ -36,7 +36,7 @@ def sweep(client: S3Client, prefix: Location, before: datetime, found: Found = i
     Raises botocore's exceptions.
     """
     swept = 0
-    for upload in _unfinished(client, prefix):
+    for upload in unfinished(client, prefix):
         size = _abandoned_bytes(client, prefix.bucket, upload, before) if upload["Initiated"] < before else None
         if size is None:
             continue
@@ -55,7 +55,8 @@ def sweep(client: S3Client, prefix: Location, before: datetime, found: Found = i
     return swept
 
 
-def _unfinished(client: S3Client, prefix: Location) -> Iterator[MultipartUploadTypeDef]:
+def unfinished(client: S3Client, prefix: Location) -> Iterator[MultipartUploadTypeDef]:
+    """Uploads of large files that were begun and not completed, whose key starts with ``prefix.key``."""
     pages = client.get_paginator("list_multipart_uploads")
     told = False
     for page in pages.paginate(Bucket=prefix.bucket, Prefix=prefix.key):

@@ -606,6 +606,16 @@ class StoreContract:
         assert place.store.capabilities(place.at(".lfk/")) == found
         assert place.keys(".lfk/") == []
 
+    def test_what_is_purged_leaves_nothing(self, place: Place) -> None:
+        first, second = place.put("a/x.wav", b"first"), place.put("a/y.wav")
+        place.put("a/x.wav", b"second")
+        assert set(place.store.history(place.at("a/"))) == {first, second}
+        assert place.store.purge(first, keep_current=True) == 0
+        assert place.store.read(first, limit=9)[0] == b"second"
+        assert place.store.purge(first) == 0
+        assert list(place.store.history(place.at("a/"))) == [second]
+        assert place.store.purge(first) == 0, "once more is no error"
+
     def test_links_name_the_object(self, place: Place) -> None:
         location = place.put("x y.wav")
         link = place.store.presign(location, seconds=60, filename="x y.wav")

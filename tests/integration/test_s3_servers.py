@@ -207,6 +207,25 @@ def test_versions_can_be_fetched(s3_server: S3Server, bucket: str, root: Locatio
         store.stat(at)
 
 
+def test_purging_removes_every_version_mark_and_unfinished_upload(s3_server: S3Server, bucket: str, root: Location) -> None:
+    client = s3_server.client()
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    store = store_of(s3_server)
+    at, other = root.join("x.wav"), root.join("x.wav.mp3")
+    for data in (b"first", b"second"):
+        store.put(at, data, content_type=TEXT)
+        store.put(other, data, content_type=TEXT)
+    store.delete(at)
+    gone = root.join("never whole.wav")
+    client.create_multipart_upload(Bucket=bucket, Key=gone.key)
+    assert set(store.history(root)) == {at, other, gone}
+    assert store.purge(at) == store.purge(gone) == 0
+    assert set(store.history(root)) == {other}
+    assert store.purge(other, keep_current=True) == 0
+    versions = client.list_object_versions(Bucket=bucket, Prefix=other.key)["Versions"]
+    assert [version["IsLatest"] for version in versions] == [True]
+
+
 def test_settings_that_cannot_work_are_named(s3_server: S3Server, root: Location) -> None:
     for options in (
         {"endpoint_url": "not a url"},
