@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
 from lfk.cli.streams import drop, writing
-from lfk.core.errors import LfkError
+from lfk.core.errors import LfkError, UsageError
 from lfk.core.printable import printable, without_controls
 
 #: Shows one result: its kind, its fields for machines, its text for people.
@@ -76,6 +76,17 @@ class Console:
     def warn(self, text: str) -> None:
         """Something that works, but not as might be expected."""
         self._print_problem("warning", {"message": text}, f"warning: {text}")
+
+    def ask(self, question: str) -> bool:
+        """A yes or no of the person at the terminal; without a word it is no.
+
+        Raises:
+            UsageError: nobody is there to be asked.
+        """
+        if self.as_json or not (sys.stdin.isatty() and self._err.isatty()):
+            raise UsageError("nobody can be asked here", hint="give --yes, or --dry-run to see first what it does")
+        print(f"{printable(question, 2000)} [y/N] ", end="", file=self._err, flush=True)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def error(self, error: LfkError, subject: str = "") -> None:
         """One clear line: what, why, and what to do."""

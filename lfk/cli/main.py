@@ -40,6 +40,7 @@ VERBS: Mapping[str, str] = {
     "web": "a page for people: drop recordings, read and listen, retry what failed",
     "report": "cost and speed by approach and model",
     "cleanup": "delete recordings whose transcript is verified",
+    "forget": "remove an audio and all that was made of it, for good",
     "dlq": "dead letters: list, show, retry, discard",
     "check": "what is missing, stale, orphaned, half-written or failed in the store",
     "status": "what waits, what each hub is at, what has failed",

@@ -18,6 +18,7 @@
     │   ├── AccessDenied, BucketMissing, QueueMissing                                   exit 2
     │   ├── ObjectMissing, InvalidKey
     │   │   └── AudioDeleted     on purpose, once it had been transcribed
+    │   ├── AudioForgotten       what was removed on request with `lfk forget`
     │   ├── PreconditionFailed   a conditional write lost; somebody else was first
     │   ├── SourceConflict       the object there came from another source
     │   ├── ContentChanged       the bytes changed while they were read
@@ -263,6 +264,13 @@ class AccessDenied(StoreError):
     exit_code = ExitCode.USAGE
     suspect = Suspect.STORE
     hint = "check the credentials and what they may do in that bucket; `lfk doctor` tests it"
+
+
+class AudioForgotten(StoreError):
+    """Audio that was removed on request. Its answers leave no record of it in the store, and no dead letter."""
+
+    code = "audio_forgotten"
+    hint = "delete it at its source too; where it may come again, `lfk forget --lift AUDIO` takes the note away"
 
 
 class InvalidKey(StoreError):

@@ -93,6 +93,15 @@ def drain(store: ObjectStore, records: Location, publisher: Publisher, unreadabl
     return drained
 
 
+def waiting_key(data: bytes) -> str | None:
+    """The key (location of the audio) of a record that waits; None where it is no record or has none."""
+    try:
+        key = _unpack(data).key
+    except MalformedMessage:
+        return None
+    return None if key is None else key.decode("utf-8", "replace")
+
+
 def _send_and_wait(publisher: Publisher, record: Record) -> Exception | None:
     done = threading.Event()
     outcome: list[Exception | None] = []

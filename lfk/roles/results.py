@@ -25,12 +25,13 @@ from typing import Any
 
 from lfk.core.addressing import AudioAddress, Roots, collision_key
 from lfk.core.errors import ContentChanged, InvalidLocation, ObjectMissing, PreconditionFailed
+from lfk.core.forgotten import made_of
 from lfk.core.formats import MANIFEST, Format, Page, audio_href, formats
 from lfk.core.location import Location, parse_location
 from lfk.core.manifest import AudioVersion, FileEntry, Manifest, Rendering, StoredResult, read_json, read_manifest
 from lfk.core.transcript import Transcript, from_dict, to_dict, turn_to_dict
 from lfk.roles.helpers import Helpers
-from lfk.stores.base import SHA256, IfAbsent, IfMatch, ObjectStore
+from lfk.stores.base import MADE_OF, SHA256, IfAbsent, IfMatch, ObjectStore
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class Results:
         """``copies``: a local folder that gets each file too (MAIN_NODE_TRANSCRIPTIONS_FOLDER)."""
         self._store = store
         self._roots = roots
-        self._copies = copies
+        self.copies = copies
         self._writers = Helpers(_WRITERS, "lfk-writer")
 
     def claim(self, address: AudioAddress) -> str:
@@ -109,7 +110,13 @@ class Results:
         location = self._result_location(result.job_id, forced_by)
         for _attempt in range(_ATTEMPTS):
             try:
-                self._store.put(location, result.to_bytes(), content_type="application/json", condition=IfAbsent())
+                self._store.put(
+                    location,
+                    result.to_bytes(),
+                    content_type="application/json",
+                    metadata=_marked(result.audio),
+                    condition=IfAbsent(),
+                )
             except PreconditionFailed:
                 # Another hub's; or nobody's, where the store could not decide between two.
                 if (there := self.load(result.job_id, forced_by)) is not None:
@@ -130,12 +137,18 @@ class Results:
             self._store.delete(location)
             return None
 
-    def save_recognition(self, heard: str, transcript: Transcript) -> None:
-        """Keep a recognition for other approaches and for a retry; the first one counts."""
+    def save_recognition(self, heard: str, transcript: Transcript, audio: Location) -> None:
+        """Keep a recognition of ``audio`` for other approaches and for a retry; the first one counts."""
         content = json.dumps(to_dict(transcript), ensure_ascii=False, allow_nan=False).encode("utf-8")
         location = self._recognition_location(heard)
         with contextlib.suppress(PreconditionFailed):
-            self._store.put(location, content, content_type="application/json", condition=IfAbsent())
+            self._store.put(
+                location,
+                content,
+                content_type="application/json",
+                metadata=_marked(str(audio)),
+                condition=IfAbsent(),
+            )
 
     def publish(
         self, key: str, address: AudioAddress, audio: AudioVersion, result: StoredResult, rendering: Rendering
@@ -237,8 +250,8 @@ class Results:
     def _put(self, location: Location, content: bytes, form: Format, condition: IfAbsent | None = None) -> None:
         digest: Mapping[str, str] = {SHA256: hashlib.sha256(content).hexdigest()}
         self._store.put(location, content, content_type=form.media_type, metadata=digest, condition=condition)
-        if self._copies is not None:
-            store, root = self._copies
+        if self.copies is not None:
+            store, root = self.copies
             store.put(root.join(self._roots.transcripts.relative(location)), content, content_type=form.media_type)
 
     def _own(self, key: str, audio: Location) -> str:
@@ -260,6 +273,10 @@ class Results:
     def _result_location(self, job_id: str, forced_by: str | None) -> Location:
         name = f"{job_id}-{forced_by}" if forced_by else job_id
         return self._roots.records.join(f"results/{name}.json")
+
+
+def _marked(audio: str | None) -> dict[str, str]:
+    return {} if audio is None else {MADE_OF: made_of(audio)}
 
 
 def _page(html: Location, address: AudioAddress, result: StoredResult, manifest: Manifest) -> Page:

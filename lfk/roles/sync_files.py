@@ -34,6 +34,7 @@ from lfk.core.errors import (
 )
 from lfk.core.location import Location
 from lfk.core.sync_plan import Action, Decision, Known, Stamp
+from lfk.roles.forgotten import Forgotten
 from lfk.roles.leaving import Leaver, Leaving
 from lfk.roles.patience import send_when_room
 from lfk.roles.placing import Destination, Placing
@@ -97,9 +98,14 @@ class FileSync:
         self._report = report
         self._stop = stop
         self._recorder = recorder
-        tombstones = Tombstones(store, job.roots.records)
         self._uploader = Uploader(
-            store, job.identity, lambda: self.over, tombstones=tombstones, extractor=extractor, dry_run=job.dry_run
+            store,
+            job.identity,
+            lambda: self.over,
+            tombstones=Tombstones(store, job.roots.records),
+            forgotten=Forgotten(store, job.roots.records, listed=True),
+            extractor=extractor,
+            dry_run=job.dry_run,
         )
         leaves = job.afterwards is not None and not job.dry_run
         self._leaving = Leaving(job, store, lambda: self.over, scratch) if leaves else None

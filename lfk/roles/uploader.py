@@ -19,6 +19,7 @@ from lfk.core.identity import upload_mark
 from lfk.core.location import Location
 from lfk.core.media_types import content_type
 from lfk.core.sync_plan import Action, Content, Decision, Known, Remote, Stamp, decide, needs_hash
+from lfk.roles.forgotten import Forgotten, forgotten
 from lfk.roles.scan import stamp_of
 from lfk.roles.tombstones import Tombstones
 from lfk.stores.base import REFERRED, SHA256, SOURCE, IfAbsent, IfMatch, ObjectInfo, ObjectStore
@@ -80,14 +81,17 @@ class Uploader:
         stopped: Callable[[], bool],
         *,
         tombstones: Tombstones | None = None,
+        forgotten: Forgotten | None = None,
         extractor: Extractor | None = None,
         dry_run: bool = False,
     ) -> None:
         """``source`` says who uploads and is kept with each object; ASCII, as metadata has to be.
 
-        ``tombstones`` are of audio that was deleted on request, which is not uploaded again.
+        ``tombstones`` are of audio that was deleted on request, which is not uploaded again; ``forgotten`` are notes of
+        what was removed with all that was made of it, which is refused.
         """
         self._tombstones = tombstones
+        self._forgotten = forgotten
         self._store = store
         self._source = source
         self._stopped = stopped
@@ -100,6 +104,7 @@ class Uploader:
         Raises:
             Stopped: told to stop.
             SourceConflict: another source's object is there.
+            AudioForgotten: this content was removed on request.
             ContentChanged: the file changed while it was read.
             PreconditionFailed: the object changed since it was looked at.
             OSError: the local file.
@@ -116,6 +121,10 @@ class Uploader:
             decision, there = Decision(Action.UPLOAD), None
         if decision.action is Action.CONFLICT and remote is not None:
             raise _conflict(task.location, remote)
+        if there is None and self._forgotten is not None and self._forgotten.holds(task.location):
+            sha256 = sha256 or self._hash(task)
+            if self._forgotten.is_content(task.location, sha256):
+                raise forgotten()
         if decision.action is Action.UPLOAD or there is None:
             return Result(decision, None if self._dry_run else self._upload(task, decision, moved, sha256))
         return Result(decision, self._remembered(task, there, sha256))

@@ -34,6 +34,9 @@ SOURCE = "lfk-source"
 #: :func:`lfk.core.identity.upload_mark` of its location, as copies of an object carry its metadata along.
 REFERRED = "lfk-referred"
 
+#: The name of our metadata entry: :func:`lfk.core.forgotten.made_of` of the audio that a cached result was made of.
+MADE_OF = "lfk-made-of"
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class _Version:
     key: str
     version_id: str
-    is_latest: bool
+    #: It is what a plain read gets.
+    is_current: bool
 
 
 def kept_keys(client: S3Client, prefix: Location) -> Iterator[str]:
@@ -44,7 +45,7 @@ def purge(client: S3Client, location: Location, *, keep_current: bool) -> int:
     """See :meth:`lfk.stores.base.ObjectStore.purge`. Raises botocore's exceptions."""
     held = 0
     for found in list(_versions(client, location)):
-        if found.key != location.key or (keep_current and found.is_latest):
+        if found.key != location.key or (keep_current and found.is_current):
             continue
         try:
             client.delete_object(Bucket=location.bucket, Key=location.key, VersionId=found.version_id)
@@ -64,7 +65,7 @@ def _versions(client: S3Client, prefix: Location) -> Iterator[_Version]:
             for one in page.get("Versions", ()):
                 yield _Version(one["Key"], one["VersionId"], one["IsLatest"])
             for mark in page.get("DeleteMarkers", ()):
-                yield _Version(mark["Key"], mark["VersionId"], mark["IsLatest"])
+                yield _Version(mark["Key"], mark["VersionId"], False)
     except ClientError as error:
         if not is_unsupported(error):
             raise

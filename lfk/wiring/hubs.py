@@ -147,7 +147,7 @@ def open_hub(
     slots = workers + settings.prefetch
     messages = codec(settings)
     failures = Failures(store, where.records)
-    copies = _copies(settings)
+    copies = copies_folder(settings)
     with ExitStack() as stack:
         scratch = Scratch(Path(settings.scratch) if settings.scratch else None, settings.scratch_bytes)
         stack.callback(scratch.close)
@@ -174,6 +174,7 @@ def open_hub(
 
         def record_failure(job: Job, announcement: Announcement, error: LfkError) -> None:
             failures.save(failure_record(announcement, error, job))
+            runner.confirm_failure(job)
 
         probes = Probes(
             store=store,
@@ -320,7 +321,7 @@ def rendering(settings: Settings) -> Rendering:
     return Rendering(tuple(dict.fromkeys((*settings.formats, MANIFEST))), settings.timestamps, settings.pause)
 
 
-def _copies(settings: Settings) -> tuple[ObjectStore, Location] | None:
+def copies_folder(settings: Settings) -> tuple[ObjectStore, Location] | None:
     """The folder for copies of transcripts, made where it is missing; None where none is named.
 
     Raises:

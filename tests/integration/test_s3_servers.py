@@ -207,7 +207,9 @@ def test_versions_can_be_fetched(s3_server: S3Server, bucket: str, root: Locatio
         store.stat(at)
 
 
-def test_purging_removes_every_version_mark_and_unfinished_upload(s3_server: S3Server, bucket: str, root: Location) -> None:
+def test_purging_removes_every_version_mark_and_unfinished_upload(
+    s3_server: S3Server, bucket: str, root: Location
+) -> None:
     client = s3_server.client()
     client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     store = store_of(s3_server)

@@ -210,6 +210,7 @@ class HubBench:
 
         def record_failure(job: Job, announcement: Announcement, error: LfkError) -> None:
             self.failures.save(failure_record(announcement, error, job))
+            runner.confirm_failure(job)
 
         probes = Probes(
             store=self.store,

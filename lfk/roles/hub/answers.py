@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lfk.brokers.base import Delivered, Record
 from lfk.brokers.codec import Codec
 from lfk.core.cloudevents import TRACEPARENT, event_headers
-from lfk.core.errors import Kind, LfkError
+from lfk.core.errors import AudioForgotten, Kind, LfkError
 from lfk.core.failure_record import DEAD_EVENT, FailureRecord, OriginalRecord, is_event_id
 from lfk.core.identity import event_id
 from lfk.core.messages import TRANSCRIPT_TYPE, Announcement, Failure
@@ -70,7 +70,8 @@ def receive(record: Delivered, retry: str | None = None) -> tuple[Job, float]:
 def announcement_record(announcement: Announcement, job: Job, codec: Codec, topics: Topics) -> Record:
     """The announcement as a record; its key is the location of the audio."""
     key = announcement.path_to_audio.encode("utf-8") if announcement.path_to_audio else job.record.key
-    if key is not None and len(key) > _KEY_LIMIT:
+    nameless = announcement.error is not None and announcement.error.code == AudioForgotten.code
+    if nameless or (key is not None and len(key) > _KEY_LIMIT):
         key = None
     headers = event_headers(
         event=announcement.event_id,
@@ -83,16 +84,17 @@ def announcement_record(announcement: Announcement, job: Job, codec: Codec, topi
 
 
 def failed_announcement(job: Job, error: LfkError, attempts: int) -> Announcement:
-    """The announcement of a reference that has come to nothing."""
-    parsed = job.reference is not None
+    """The announcement of a reference that has come to nothing; of forgotten audio it names only the record."""
+    named = not isinstance(error, AudioForgotten)
+    parsed = job.reference is not None and named
     path = str(job.address.location) if job.address else (job.reference.path_to_audio if job.reference else None)
     return Announcement(
         event_id=job.event_id,
         status="failed",
         timestamp=int(time.time() * 1000),
-        job_id=job.job_id,
-        path_to_audio=path[:_PATH_LIMIT] if path else None,
-        transcription_approach=job.address.pair if job.address else None,
+        job_id=job.job_id if named else None,
+        path_to_audio=path[:_PATH_LIMIT] if path and named else None,
+        transcription_approach=job.address.pair if job.address and named else None,
         error=Failure(
             code=error.code,
             message=printable(error.message, _TEXT_LIMIT),
@@ -100,7 +102,7 @@ def failed_announcement(job: Job, error: LfkError, attempts: int) -> Announcemen
             attempts=attempts,
             retryable=error.kind is Kind.TRANSIENT,
         ),
-        warnings=tuple(job.warnings[:_WARNINGS_LIMIT]),
+        warnings=tuple(job.warnings[:_WARNINGS_LIMIT]) if named else (),
         timings={name: round(seconds, 4) for name, seconds in job.timings.items()},
         batch_id=job.reference.batch_id if job.reference else None,
         causation_id=job.reference.causation_id if job.reference else None,

@@ -24,7 +24,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from lfk.brokers.base import Broker, Delivered, Partition, Progress
 from lfk.brokers.codec import Codec
-from lfk.core.errors import AttemptsExhausted, Kind, LfkError, Suspect
+from lfk.core.errors import AttemptsExhausted, AudioForgotten, Kind, LfkError, Suspect
 from lfk.core.messages import Announcement
 from lfk.core.retry import MAX_WAIT_SECONDS
 from lfk.roles.hub.answers import (
@@ -406,6 +406,9 @@ class Hub:
         wait = self._plan.retry.wait(attempts, random.random) if error.kind is Kind.TRANSIENT else None
         if wait is None:
             log.error("%s at %s: %s", error.code, job.stage, error, extra=_about(job))
+            if isinstance(error, AudioForgotten):
+                self._answer_forgotten(job, error)
+                return
             job.verdict, job.spent = error, attempts
             self._threads.record(job, failed_announcement(job, error, attempts), error)
             return
@@ -420,6 +423,8 @@ class Hub:
         job = report.job
         if job.orphaned:
             self._let_go(job)
+        elif isinstance(report.unrecorded, AudioForgotten):
+            self._answer_forgotten(job, report.unrecorded)
         elif report.unrecorded is None or not self._self_check.hold(report, report.unrecorded):
             self._answer_failed(report)
 
@@ -439,6 +444,14 @@ class Hub:
         """An attempt is over."""
         if self._tracer is not None:
             job.trace = trace_job(self._tracer, job, error)
+
+    def _answer_forgotten(self, job: Job, error: AudioForgotten) -> None:
+        """Neither a dead letter nor a record of it: both would be kept, and name what was to be forgotten."""
+        self._let_go(job)
+        attempts = job.earlier_attempts + self._holdings.attempts(job)
+        announcement = failed_announcement(job, error, attempts)
+        record = announcement_record(announcement, job, self._codec, self._plan.topics)
+        self._holdings.answer(Answer(job, [record], announcement))
 
     def _let_go(self, job: Job) -> None:
         """The job's thread is free again."""

@@ -30,6 +30,7 @@ from lfk.engine.base import EngineKind, ModelIdentity, Task
 from lfk.engine.pool import EnginePool
 from lfk.roles.expiring import Expiring
 from lfk.roles.failures import Failures
+from lfk.roles.hub.forgetting import Forgetting
 from lfk.roles.hub.scratch import Scratch
 from lfk.roles.results import Published, Results, build_manifest
 from lfk.roles.tombstones import Tombstones
@@ -50,6 +51,8 @@ class Job:
     origin: tuple[str, int, int] = ("", 0, 0)
     reference: AudioReference | None = None
     address: AudioAddress | None = None
+    #: The bytes that were fetched.
+    audio: AudioVersion | None = None
     job_id: str | None = None
     #: The model that is asked for, for choosing what to start next.
     model: str = ""
@@ -126,6 +129,7 @@ class JobRunner:
         self._stop = stop
         self._expiring = expiring
         self._tombstones = Tombstones(store, roots.records)
+        self._forgetting = Forgetting(store, roots, results.copies)
 
     def run(self, job: Job, begin: Callable[[], None]) -> Announcement:
         """The announcement of a finished job. ``begin`` returns once the start of an attempt is recorded.
@@ -133,6 +137,20 @@ class JobRunner:
         Raises:
             LfkError: the job did not come to an end; ``job.stage`` says where.
         """
+        try:
+            return self._run(job, begin)
+        except LfkError as error:
+            raise self._forgetting.instead(job.address, error) from error
+
+    def confirm_failure(self, job: Job) -> None:
+        """To be called once a job's failure is recorded.
+
+        Raises:
+            AudioForgotten: nothing may be recorded of it.
+        """
+        self._forgetting.confirm_failure(job.address)
+
+    def _run(self, job: Job, begin: Callable[[], None]) -> Announcement:
         job.started = time.time()
         job.began.clear()
         job.stage = "parse"
@@ -156,6 +174,7 @@ class JobRunner:
             raise _deleted(address.location)
         if done is None:
             done = self._work(job, address, key, info, identity, options, rendering, begin)
+        self._forgetting.confirm(address, job.audio, done.manifest.audio)
         if not buried:
             # Once more, also for work that was there already: the grace time begins about when it is announced.
             self._expires(done.manifest, done.location)
@@ -273,7 +292,8 @@ class JobRunner:
                 audio = folder / f"audio{_suffix(address.location.name)}"
                 info, sha256 = self._fetch(address.location, audio, info.etag)
             job.job_id = _job_id(sha256, address, identity, options)
-            version = AudioVersion(info.etag, info.size, sha256, info.modified, info.version_id)
+            job.audio = version = AudioVersion(info.etag, info.size, sha256, info.modified, info.version_id)
+            self._forgetting.refuse(address.location, modified=info.modified, sha256=sha256)
             result = self._results.load(job.job_id, forced_by)
             if result is None:
                 heard = recognition_id(sha256, identity.name, identity.revision, options.recognition)
@@ -287,7 +307,7 @@ class JobRunner:
                     recognised=None if forced_by else self._results.load_recognition(heard),
                 )
                 if job.result is None or job.result.job_id != job.job_id:
-                    job.result = self._transcribe(job, task, begin, heard)
+                    job.result = self._transcribe(job, address, task, begin, heard)
                 job.enter("write")
                 result = self._results.save(job.result, forced_by)
         job.enter("write")
@@ -311,7 +331,9 @@ class JobRunner:
                 raise _deleted(location) from None
             raise
 
-    def _transcribe(self, job: Job, task: Task, begin: Callable[[], None], heard: str) -> StoredResult:
+    def _transcribe(
+        self, job: Job, address: AudioAddress, task: Task, begin: Callable[[], None], heard: str
+    ) -> StoredResult:
         """Engine work. The recognition is kept as soon as it is there: no later stage's failure costs it."""
         job.enter("queue")
         with self._pool.engine(job.rank) as engine:
@@ -324,7 +346,7 @@ class JobRunner:
 
             def recognised(transcript: Transcript) -> None:
                 try:
-                    self._results.save_recognition(heard, transcript)
+                    self._results.save_recognition(heard, transcript, address.location)
                 except LfkError as error:
                     # It only saves work should something fail later; the work that is under way goes on.
                     log.warning("the recognition is not kept: %s", error)
@@ -339,8 +361,8 @@ class JobRunner:
             provenance=outcome.provenance,
             timings=outcome.timings,
             reused_stages=outcome.reused_stages,
-            audio=str(job.address.location) if job.address else None,
-            pair=job.address.pair if job.address else None,
+            audio=str(address.location),
+            pair=address.pair,
         )
 
 

@@ -1,0 +1,70 @@
+"""What is to be forgotten: one audio, or all below a prefix; and what text names it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lfk.core.addressing import Roots, resolve
+from lfk.core.approaches import APPROACHES, KNOWN_MODELS
+from lfk.core.errors import InvalidLocation
+from lfk.core.location import Location
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """See the module. ``at`` is the audio's location or, where its key is empty or ends in ``/``, a prefix."""
+
+    at: Location
+    #: The path below approach and model, as transcript keys have it; empty for all of a prefix.
+    rest: str
+
+    @property
+    def is_prefix(self) -> bool:
+        """More than one audio may be meant."""
+        return not self.at.key or self.at.key.endswith("/")
+
+    def means(self, audio: str) -> bool:
+        """Whether the text of a location is that of audio that is meant."""
+        return audio.startswith(str(self.at)) if self.is_prefix else audio == str(self.at)
+
+    def keys(self, roots: Roots) -> list[str]:
+        """What the keys of its transcripts begin with, under every approach and model that there ever was."""
+        models = sorted({*KNOWN_MODELS, *roots.catalogue.served_by})
+        # One audio's files are `<key>.<format>`; where another audio owns the key, `<stem>~<digest>.<suffix>.<format>`.
+        folder, slash, name = self.rest.rpartition("/")
+        lead = self.rest if self.is_prefix else f"{folder}{slash}{name.rpartition('.')[0] or name}"
+        return [f"{approach}/{model}/{lead}" for approach in APPROACHES for model in models]
+
+
+def targets(name: str, roots: Roots) -> list[Target]:
+    """Where ``name`` may lead: a relative path whose leading ``sources`` is dropped leads to two places.
+
+    Raises:
+        RejectedReference: it leads nowhere that is lfk's.
+    """
+    is_prefix = name.endswith("/")
+    address = resolve(f"{name}x" if is_prefix else name, None, roots)
+    found = []
+    for location in (address.location, address.fallback):
+        if location is None:
+            continue
+        if roots.is_ours(location):
+            raise InvalidLocation(
+                f"{location} is a transcript or a record of lfk, not audio",
+                hint="name the audio: its transcripts and records go with it",
+            )
+        cut = 1 if is_prefix else 0
+        at = Location(location.scheme, location.bucket, location.key[: len(location.key) - cut])
+        found.append(Target(at, address.rest[: len(address.rest) - cut]))
+    return found
+
+
+def mentions(text: str, wanted: list[Target], audio_root: Location) -> bool:
+    """Whether a text of another kind (a message, a list) holds the location or the relative path of what is meant."""
+    for target in wanted:
+        names = [str(target.at)]
+        if audio_root.contains(target.at) and (relative := audio_root.relative(target.at)):
+            names.append(relative)
+        if any(name in text for name in names):
+            return True
+    return False

@@ -1,0 +1,100 @@
+"""Forgetting: settings into what is removed, and what topics still say of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from lfk.core.errors import RejectedReference, UsageError
+from lfk.core.forget_target import Target, targets
+from lfk.settings import Settings
+from lfk.stores.base import ObjectStore
+from lfk.wiring.broker import find_broker
+from lfk.wiring.hubs import copies_folder
+from lfk.wiring.places import roots
+
+if TYPE_CHECKING:
+    from lfk.roles.forget import ForgetSummary
+    from lfk.roles.forget_topics import Remaining
+    from lfk.roles.traces import Trace
+
+
+def meant(settings: Settings, names: Sequence[str]) -> list[Target]:
+    """What the names of a command line stand for.
+
+    Raises:
+        UsageError: one of them is no audio's.
+    """
+    where = roots(settings)
+    found: list[Target] = []
+    for name in names:
+        try:
+            found.extend(targets(name, where))
+        except RejectedReference as error:
+            raise UsageError(error.message, hint=error.hint) from error
+    return found
+
+
+def forget(
+    settings: Settings,
+    store: ObjectStore,
+    wanted: Sequence[Target],
+    report: Callable[[Trace], None],
+    stop: threading.Event,
+    *,
+    dry_run: bool,
+) -> ForgetSummary:
+    """Remove all of it from the store.
+
+    Raises:
+        Unreachable, AccessDenied: the store.
+    """
+    from lfk.roles.forget import Forget
+    from lfk.roles.forgotten import Forgotten
+    from lfk.roles.traces import Traces
+
+    where = roots(settings)
+    store.check(where.transcripts)
+    traces = Traces(store, where, copies=copies_folder(settings), history=True)
+    return Forget(traces, Forgotten(store, where.records), report, stop, dry_run=dry_run).run(wanted)
+
+
+def lift(settings: Settings, store: ObjectStore, wanted: Sequence[Target]) -> int:
+    """Take the notes of audio away, so that it may come again; returns how many there were.
+
+    Raises:
+        UsageError: a prefix, of whose audio no names are kept.
+    """
+    from lfk.roles.forget import lift as take_away
+    from lfk.roles.forgotten import Forgotten
+
+    if any(target.is_prefix for target in wanted):
+        raise UsageError(
+            "which audio of a prefix was forgotten is not known: that is what forgetting means",
+            hint="name each audio",
+        )
+    return take_away(Forgotten(store, roots(settings).records), [target.at for target in wanted])
+
+
+def still_in_topics(settings: Settings, store: ObjectStore, wanted: Sequence[Target]) -> Iterator[Remaining]:
+    """What the topics still have of it; nothing where no broker runs.
+
+    Raises:
+        BrokerUnreachable, BrokerDenied: the broker.
+    """
+    from lfk.roles.forget_topics import remaining
+
+    broker = find_broker(settings, store)
+    if broker is None:
+        return
+    trimmed = (settings.topic_audio, settings.topic_bulk, settings.topic_retry) if settings.trim_interval else ()
+    topics = (
+        settings.topic_audio,
+        settings.topic_bulk,
+        settings.topic_retry,
+        settings.topic_dlq,
+        settings.topic_transcripts,
+        settings.topic_chunks,
+    )
+    yield from remaining(broker, topics, trimmed, lambda key: any(target.means(key) for target in wanted))
