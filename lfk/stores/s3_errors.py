@@ -149,6 +149,28 @@ _BY_CLASS: tuple[tuple[_Classes, type[LfkError], str, str | None], ...] = (
     ((vendor.BotoCoreError,), StoreError, "the request could not be made", None),
 )
 
+#: The right that each call needs, where its name is not that of the call.
+_RIGHTS = {
+    "AbortMultipartUpload": "s3:AbortMultipartUpload",
+    "CompleteMultipartUpload": "s3:PutObject",
+    "CreateBucket": "s3:CreateBucket",
+    "CreateMultipartUpload": "s3:PutObject",
+    "DeleteObject": "s3:DeleteObject",
+    "GetObject": "s3:GetObject",
+    # The answer to a HEAD says no more than "forbidden", also where the object is missing and may not be listed.
+    "HeadObject": "s3:GetObject (and s3:ListBucket, should it not be there)",
+    "ListMultipartUploads": "s3:ListBucketMultipartUploads",
+    "ListObjectVersions": "s3:ListBucketVersions",
+    "ListObjectsV2": "s3:ListBucket",
+    "ListParts": "s3:ListMultipartUploadParts",
+    "PutObject": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+}
+#: Refusals that are about rights; the others of their class are about the keys themselves.
+_NO_RIGHT = frozenset(
+    {"403", "AccessDenied", "AccessForbidden", "AllAccessDisabled", "Forbidden", "UnauthorizedAccess"}
+)
+
 #: A server's message is shown, but no more of it than helps.
 _SHOWN = 200
 
@@ -200,8 +222,14 @@ def _refused(error: vendor.ClientError, location: Location) -> LfkError:
         cls = StoreUnreachable if status >= 500 else StoreError
     answer: Any = error.response.get("Error", {})
     message = ascii(str(answer.get("Message", "")))[1:-1][:_SHOWN]
-    text = f"{location}: the store answered {code}" + (f" ({message})" if message else "")
-    return cls(text, hint=_HINTS.get(code))
+    call = f" to {error.operation_name}" if cls is AccessDenied else ""
+    text = f"{location}: the store answered {code}{call}" + (f" ({message})" if message else "")
+    hint = _HINTS.get(code)
+    if cls is AccessDenied and hint is None and code in _NO_RIGHT:
+        right = _RIGHTS.get(error.operation_name, error.operation_name)
+        below = location if not location.key or location.key.endswith("/") else location.parent
+        hint = f"these keys lack {right} below {below}; docs/access.md has what each role needs"
+    return cls(text, hint=hint)
 
 
 def _failed(error: Exception, where: str) -> LfkError:

@@ -14,7 +14,7 @@ from lfk.environment import KAFKA_PREFIX
 from lfk.settings import Settings, is_kafka_secret, specs, value_text
 from lfk.wiring.broker import codec, find_broker, topic_plans
 from lfk.wiring.hubs import engine_kind, rendering, worker_count
-from lfk.wiring.places import open_store, roots, store_root
+from lfk.wiring.places import open_store, roots
 
 if TYPE_CHECKING:
     from lfk.roles.doctor import Check, Look
@@ -60,7 +60,8 @@ def doctor_looks(settings: Settings) -> Mapping[str, Look]:
     scratch = Path(settings.scratch) if settings.scratch else None
     looks: dict[str, Look] = {
         "settings": partial(_look_at_settings, settings),
-        "store": lambda: doctor.look_at_place(store(), store_root(settings)),
+        # Not the store's root, which holds nothing itself: no role needs a right to list it.
+        "store": lambda: doctor.look_at_place(store(), roots(settings).records),
         "audio": lambda: doctor.look_at_place(store(), roots(settings).audio),
         "transcripts": lambda: doctor.look_at_place(store(), roots(settings).transcripts),
         "writing": lambda: doctor.look_at_writing(store(), roots(settings).records),

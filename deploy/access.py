@@ -1,0 +1,176 @@
+"""Renders ``access.json``, the one table of who may do what, into everything that is made of it.
+
+``python deploy/access.py`` writes the policies for MinIO, the tables of ``docs/access.md``, and nothing else; Terraform
+reads the table itself (``terraform/aws/access``). Tests render both, compare them, and run lfk under them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "docs" / "access.md"
+POLICIES = HERE / "minio" / "policies"
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What one role may do below one place."""
+
+    place: str
+    below: str
+    may: tuple[str, ...]
+    because: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where audio, transcripts, records or models are: a bucket, and a prefix that is empty or ends in a slash."""
+
+    bucket: str
+    prefix: str
+
+
+#: One bucket for everything, as ``LFK_STORE=s3://lfk`` means it.
+ONE_BUCKET = {
+    "audio": Place("lfk", "audio/"),
+    "transcripts": Place("lfk", "transcripts/"),
+    "records": Place("lfk", ".lfk/"),
+    "models": Place("lfk", "models/"),
+}
+
+
+def table() -> Mapping[str, Any]:
+    """The table as it is written."""
+    data: Mapping[str, Any] = json.loads((HERE / "access.json").read_text(encoding="utf-8"))
+    return data
+
+
+def grants(role: str) -> list[Grant]:
+    """What a role may do, with what it takes over from another one."""
+    data = table()["roles"][role]
+    inherited = grants(data["extends"]) if "extends" in data else []
+    own = [Grant(one["place"], one.get("below", ""), tuple(one["may"]), one["because"]) for one in data["grants"]]
+    return [*inherited, *own]
+
+
+def policy(role: str, places: Mapping[str, Place]) -> dict[str, Any]:
+    """The role's policy as AWS and MinIO read it."""
+    return {"Version": "2012-10-17", "Statement": list(_statements(grants(role), places))}
+
+
+def _statements(granted: Sequence[Grant], places: Mapping[str, Place]) -> Iterator[dict[str, Any]]:
+    actions = table()["actions"]
+    for grant in granted:
+        place = places[grant.place]
+        prefix = f"{place.prefix}{grant.below}"
+        of_objects = sorted({action for verb in grant.may for action in actions[verb].get("object", ())})
+        of_bucket = sorted({action for verb in grant.may for action in actions[verb].get("bucket", ())})
+        if of_objects:
+            yield {
+                "Effect": "Allow",
+                "Action": of_objects,
+                "Resource": [f"arn:aws:s3:::{place.bucket}/{prefix}*"],
+            }
+        if of_bucket:
+            statement: dict[str, Any] = {
+                "Effect": "Allow",
+                "Action": of_bucket,
+                "Resource": [f"arn:aws:s3:::{place.bucket}"],
+            }
+            if prefix:
+                statement["Condition"] = {"StringLike": {"s3:prefix": [f"{prefix}*"]}}
+            yield statement
+    yield from _of_whole_buckets(granted, places)
+
+
+def _of_whole_buckets(granted: Sequence[Grant], places: Mapping[str, Place]) -> Iterator[dict[str, Any]]:
+    """Calls that no prefix can bound: neither AWS nor MinIO knows a condition for them."""
+    actions = table()["actions"]
+    found: dict[str, set[str]] = {}
+    for grant in granted:
+        for verb in grant.may:
+            found.setdefault(places[grant.place].bucket, set()).update(actions[verb].get("whole_bucket", ()))
+    for bucket in sorted(found):
+        if found[bucket]:
+            yield {"Effect": "Allow", "Action": sorted(found[bucket]), "Resource": [f"arn:aws:s3:::{bucket}"]}
+
+
+def files() -> dict[Path, str]:
+    """Every file that is written from the table, with its content; the page keeps what stands between its marks."""
+    written = {
+        POLICIES / f"{role}.json": json.dumps(policy(role, ONE_BUCKET), indent=2) + "\n" for role in table()["roles"]
+    }
+    page = PAGE.read_text(encoding="utf-8")
+    for name, text in (("store", store_table()), ("kafka", kafka_table())):
+        page = fill(page, name, text)
+    return {**written, PAGE: page}
+
+
+def fill(page: str, name: str, text: str) -> str:
+    """The page with the text between the marks of that name."""
+    begin, end = f"<!-- {name}: written by deploy/access.py -->", f"<!-- {name}: end -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    if not pattern.search(page):
+        raise ValueError(f"{PAGE.name} has no place for {name!r}")
+    return pattern.sub(lambda _match: f"{begin}\n{text}\n{end}", page)
+
+
+def store_table() -> str:
+    """Role, prefix, actions, why: in Markdown."""
+    rows = ["| role | runs | below | may | because |", "|---|---|---|---|---|"]
+    for role, data in table()["roles"].items():
+        first = True
+        for grant in grants(role):
+            where = f"`{'.lfk' if grant.place == 'records' else grant.place}/{grant.below}`"
+            rows.append(
+                f"| {role if first else ''} | {data['does'] if first else ''} | {where} | {', '.join(grant.may)} "
+                f"| {grant.because} |"
+            )
+            first = False
+    rows += ["", "| what it may | on AWS and MinIO |", "|---|---|"]
+    for verb, action in table()["actions"].items():
+        names = [
+            *action.get("object", ()),
+            *(f"{one} (of the bucket, by prefix)" for one in action.get("bucket", ())),
+            *(f"{one} (of the whole bucket)" for one in action.get("whole_bucket", ())),
+        ]
+        rows.append(f"| {verb} | {', '.join(names)} |")
+    return "\n".join(rows)
+
+
+def kafka_table() -> str:
+    """Role, resource, operations, why: in Markdown."""
+    rows = ["| role | resource | operations | because |", "|---|---|---|---|"]
+    for role, granted in table()["kafka"].items():
+        for number, one in enumerate(granted):
+            if "topic" in one:
+                resource = "topic " + ", ".join(one["topic"])
+            elif "group" in one:
+                resource = f"group {one['group']}"
+            elif "transactional_id" in one:
+                resource = f"transactional id {one['transactional_id']}"
+            else:
+                resource = "cluster"
+            rows.append(f"| {'' if number else role} | {resource} | {', '.join(one['may'])} | {one['because']} |")
+    return "\n".join(rows)
+
+
+def main() -> int:
+    """Write what has changed."""
+    for path, text in files().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            sys.stdout.write(f"wrote {path.relative_to(HERE.parent)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
