@@ -18,6 +18,8 @@ from lfk.settings import Settings, Spec, parse_value, specs
 
 #: Names with this prefix pass straight through to librdkafka, dots written as underscores.
 KAFKA_PREFIX = "LFK_KAFKA_"
+#: The longest secrets are chains of certificates.
+_SECRET_BYTES = 64 << 10
 
 
 def load(
@@ -75,11 +77,24 @@ def _lookup(spec: Spec, names: Mapping[str, str]) -> str:
             return names[name]
         path = names.get(f"{name}_FILE") if spec.secret else None
         if path:
-            try:
-                return Path(path).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise UsageError(f"{name}_FILE: cannot read {path}: {type(error).__name__}") from error
+            return _secret(f"{name}_FILE", path)
     return ""
+
+
+def _secret(name: str, path: str) -> str:
+    """The secret in a file, without the line break that editors and tools leave at its end."""
+    try:
+        # A pipe is fine (`<(vault read …)`), one that never ends is not.
+        with Path(path).open("rb") as file:
+            data = file.read(_SECRET_BYTES + 1)
+        text = data.decode("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{name}: cannot read {path}: {type(error).__name__}") from error
+    if len(data) > _SECRET_BYTES:
+        raise UsageError(f"{name}: {path} has more than {_SECRET_BYTES} bytes, which no secret has")
+    if not text:
+        raise UsageError(f"{name}: {path} is empty", hint=f"write the secret into it, or unset {name}")
+    return text
 
 
 def _dotenv(path: Path) -> dict[str, str]:

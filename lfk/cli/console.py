@@ -14,7 +14,7 @@ from typing import Any, Protocol, TextIO
 
 from lfk.cli.streams import drop, writing
 from lfk.core.errors import LfkError, UsageError
-from lfk.core.printable import printable, without_controls
+from lfk.core.printable import json_printable, printable, without_controls
 
 #: Shows one result: its kind, its fields for machines, its text for people.
 Show = Callable[[str, Mapping[str, Any], str], None]
@@ -145,9 +145,8 @@ class Console:
 
 
 def _json_line(fields: Mapping[str, Any]) -> str:
-    line = json.dumps(fields, ensure_ascii=False, default=str)
-    # Half a character from outside, which no stream can write, becomes the escape that JSON has for it.
-    return line.encode("utf-8", "backslashreplace").decode("utf-8")
+    # Half a character from outside, which no stream can write, becomes an escape, too.
+    return json_printable(json.dumps(fields, ensure_ascii=False, default=str))
 
 
 class _NoBar:

@@ -19,6 +19,21 @@ def printable(text: str, limit: int = 300) -> str:
     )
 
 
+def json_printable(line: str) -> str:
+    """A line of JSON that means the same and does nothing to a terminal: what is unsafe becomes JSON's escape."""
+    if line.isascii() and line.isprintable():
+        return line
+    return "".join(char if unicodedata.category(char) not in _UNSAFE else _escape(char) for char in line)
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    high, low = divmod(code - 0x10000, 0x400)
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
+
+
 def without_controls(text: str) -> str:
     """A whole text for a terminal: as it is, but control characters other than line breaks and tabs escaped.
 

@@ -21,3 +21,11 @@ def test_half_a_character_is_written_as_an_escape() -> None:
     assert json.loads(line) == {"event": "file", "name": "a\ud800é\\b"}
     assert "é" in line
     assert written(as_json=False, name="a\ud800\x1b[31m") == "sent  a\\ud800\\x1b[31m\n"
+
+
+def test_json_means_the_same_and_does_nothing_to_a_terminal() -> None:
+    name = "a\x9b31m\x7f\u202egnp.wav\u2028 日本 😀 \U000e0041"
+    line = written(as_json=True, name=name)
+    assert json.loads(line)["name"] == name
+    assert line.rstrip("\n").isprintable()
+    assert "日本 😀" in line

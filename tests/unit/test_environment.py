@@ -87,6 +87,23 @@ def test_a_secret_file_that_cannot_be_read(tmp_path: Path) -> None:
             load(environ={"HF_TOKEN_FILE": str(path)}, env_file=None)
 
 
+def test_only_the_line_break_at_its_end_is_no_part_of_a_secret(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b" with blanks \t\r\n")
+    assert load(environ={"API_SECRET_FILE": str(secret)}, env_file=None).api_secret == " with blanks \t"
+
+
+def test_a_secret_file_that_never_ends_or_is_empty_is_refused_and_not_shown(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.write_text("\n")
+    large = tmp_path / "large"
+    large.write_text("hush" * 20_000)
+    for path in (Path("/dev/zero"), large, empty):
+        with pytest.raises(UsageError, match="API_SECRET_FILE") as caught:
+            load(environ={"API_SECRET_FILE": str(path)}, env_file=None)
+        assert "hush" not in str(caught.value)
+
+
 def test_a_value_of_no_use_names_its_setting() -> None:
     with pytest.raises(UsageError, match="LFK_WORKERS: 'many' cannot be used") as caught:
         load(environ={"LFK_WORKERS": "many"}, env_file=None)
