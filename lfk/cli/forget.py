@@ -111,7 +111,7 @@ def _tell_of_topics(settings: Settings, store: ObjectStore, wanted: Sequence[Tar
 def _sentence(one: Remaining) -> str:
     if not one.records:
         return f"{one.topic}: no record names it"
-    count = f"{one.topic}: {one.records} records name it"
+    count = f"{one.topic}: " + ("1 record names it" if one.records == 1 else f"{one.records} records name it")
     by_hubs = ", or as soon as every hub is done with what is before them" if one.trimmed else ""
     if one.until is None or one.retention_ms is None:
         if by_hubs:

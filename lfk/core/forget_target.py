@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lfk.core.addressing import Roots, resolve
 from lfk.core.approaches import APPROACHES, KNOWN_MODELS
-from lfk.core.errors import InvalidLocation
+from lfk.core.errors import InvalidLocation, RejectedReference
 from lfk.core.location import Location
 
 
@@ -59,7 +60,17 @@ def targets(name: str, roots: Roots) -> list[Target]:
     return found
 
 
-def mentions(text: str, wanted: list[Target], audio_root: Location) -> bool:
+def means_path(path: str, pair: str | None, wanted: Sequence[Target], roots: Roots) -> bool:
+    """Whether a ``path_to_audio``, as a message or key has it, leads to what is meant."""
+    try:
+        address = resolve(path, pair, roots)
+    except RejectedReference:
+        return mentions(path, wanted, roots.audio)
+    places = (address.location, address.fallback)
+    return any(target.means(str(at)) for target in wanted for at in places if at is not None)
+
+
+def mentions(text: str, wanted: Sequence[Target], audio_root: Location) -> bool:
     """Whether a text of another kind (a message, a list) holds the location or the relative path of what is meant."""
     for target in wanted:
         names = [str(target.at)]

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TypeVar
 
-from lfk.core.addressing import Roots, collision_key, resolve
+from lfk.core.addressing import Roots, collision_key
 from lfk.core.batch import Entry, Head, Part, read_part, write_part
-from lfk.core.errors import LfkError, ObjectMissing, RejectedReference, StoreError
+from lfk.core.errors import LfkError, ObjectMissing, StoreError
 from lfk.core.extraction import EXTRACTED_FROM, parse_origin
 from lfk.core.failure_record import MAX_RECORD_BYTES, FailureRecord
-from lfk.core.forget_target import Target, mentions
+from lfk.core.forget_target import Target, means_path, mentions
 from lfk.core.forgotten import made_of
 from lfk.core.formats import MANIFEST, formats
 from lfk.core.location import Location, parse_location
@@ -251,13 +251,13 @@ class Traces:
         try:
             record = FailureRecord.from_bytes(data)
         except LfkError:
-            return mentions(data.decode("utf-8", "replace"), list(wanted), self._roots.audio)
+            return mentions(data.decode("utf-8", "replace"), wanted, self._roots.audio)
         path = record.announcement.path_to_audio
         if path is not None:
-            return self._path_means(path, record.announcement.transcription_approach, wanted)
+            return means_path(path, record.announcement.transcription_approach, wanted, self._roots)
         original = record.original
         parts = b" ".join(part for part in (original.key, original.value) if part) if original is not None else b""
-        return mentions(parts.decode("utf-8", "replace"), list(wanted), self._roots.audio)
+        return mentions(parts.decode("utf-8", "replace"), wanted, self._roots.audio)
 
     def _outbox(self, wanted: Sequence[Target], found: Found) -> None:
         folder = outbox_folder(self._roots.records)
@@ -268,7 +268,7 @@ class Traces:
 
     def _hubs(self, wanted: Sequence[Target], found: Found) -> None:
         for at, data in self._looked("hubs", self._content):
-            if data is not None and mentions(_unescaped(data), list(wanted), self._roots.audio):
+            if data is not None and mentions(_unescaped(data), wanted, self._roots.audio):
                 found.traces.append(Trace(Kind.HUB, at))
 
     def _batches(self, wanted: Sequence[Target], found: Found) -> None:
@@ -289,27 +289,21 @@ class Traces:
         return None
 
     def _head_without(self, head: Head, wanted: Sequence[Target]) -> bytes | None:
-        if head.place is None or not mentions(head.place, list(wanted), self._roots.audio):
+        if head.place is None or not mentions(head.place, wanted, self._roots.audio):
             return None
         # Where it stood is all that it says; one that is resumed begins anew, and what is answered is answered quickly.
         return replace(head, place=None).to_bytes()
 
     def _part_without(self, part: Part, wanted: Sequence[Target]) -> bytes | None:
         kept = [entry for entry in part.entries if not self._entry_means(entry, wanted)]
-        named = part.until is not None and mentions(part.until, list(wanted), self._roots.audio)
+        named = part.until is not None and mentions(part.until, wanted, self._roots.audio)
         if len(kept) == len(part.entries) and not named:
             return None
         return write_part(kept, None if named else part.until) if kept else b""
 
     def _entry_means(self, entry: Entry, wanted: Sequence[Target]) -> bool:
-        return self._path_means(entry.reference.path_to_audio, entry.reference.transcription_approach, wanted)
-
-    def _path_means(self, path: str, pair: str | None, wanted: Sequence[Target]) -> bool:
-        try:
-            address = resolve(path, pair, self._roots)
-        except RejectedReference:
-            return mentions(path, list(wanted), self._roots.audio)
-        return any(_means(wanted, str(at)) for at in (address.location, address.fallback) if at is not None)
+        reference = entry.reference
+        return means_path(reference.path_to_audio, reference.transcription_approach, wanted, self._roots)
 
     # --- what was kept of the work
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from lfk.core.errors import RejectedReference, UsageError
-from lfk.core.forget_target import Target, targets
+from lfk.core.forget_target import Target, means_path, targets
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
 from lfk.wiring.broker import find_broker
@@ -97,4 +97,5 @@ def still_in_topics(settings: Settings, store: ObjectStore, wanted: Sequence[Tar
         settings.topic_transcripts,
         settings.topic_chunks,
     )
-    yield from remaining(broker, topics, trimmed, lambda key: any(target.means(key) for target in wanted))
+    where = roots(settings)
+    yield from remaining(broker, topics, trimmed, lambda key: means_path(key, None, wanted, where))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -31,13 +33,14 @@ def test_a_name_that_would_drive_a_terminal_is_shown_as_text(tmp_path: Path) -> 
     (folder / HOSTILE).write_bytes(b"speech")
     (folder / f"empty {HOSTILE}").write_bytes(b"")
     expect_ok(lfk("init"))
-    for json_too in ((), ("--json",)):
-        printable_lines(lfk("sync", "recordings", "-vv", *json_too))
-        printable_lines(lfk("submit", f"simple/tiny/{HOSTILE}", f"missing/{HOSTILE}", "-vv", *json_too))
-        printable_lines(lfk("hub", "--max-jobs", "2", "-vv", "--exit-when-idle", "3", *json_too))
-        for command in ("check", "status", "dlq list", "transcripts", "republish --dry-run", "cleanup --older-than 0"):
-            printable_lines(lfk(*command.split(), "-vv", *json_too))
-        printable_lines(lfk("forget", f"simple/tiny/{HOSTILE}", "--dry-run", *json_too))
+    printable_lines(lfk("sync", "recordings", "-vv"))
+    printable_lines(lfk("submit", f"simple/tiny/{HOSTILE}", f"missing/{HOSTILE}", "-vv", "--json"))
+    printable_lines(lfk("hub", "--max-jobs", "2", "-vv", "--exit-when-idle", "3"))
+    printable_lines(lfk("transcripts", "-vv"))
+    printable_lines(lfk("transcripts", "-vv", "--json"))
+    for command in ("check", "status", "dlq list", "republish --dry-run", "cleanup --older-than 0 --json"):
+        printable_lines(lfk(*command.split(), "-vv"))
+    printable_lines(lfk("forget", f"simple/tiny/{HOSTILE}", "--dry-run"))
     (done,) = lfk("forget", f"simple/tiny/{HOSTILE}", "--yes", "--json").of("summary")
     assert done["left"] == 0
     assert done["removed"] > 5, "the name meant just itself all along"
@@ -95,6 +98,58 @@ def test_keys_reach_neither_screen_nor_log_nor_message_nor_process_list(
         body = client.get_object(Bucket=minio_bucket, Key=listed["Key"])["Body"].read()
         for secret in (minio.secret_key, other, "X-Amz-Signature"):
             assert secret.encode() not in body, listed["Key"]
+
+
+class _InstanceRole(BaseHTTPRequestHandler):
+    """The address at which a cloud tells its machines their keys, in its second version."""
+
+    keys: Mapping[str, str]
+
+    def do_PUT(self) -> None:
+        self._answer(b"session")
+
+    def do_GET(self) -> None:
+        if self.headers["X-aws-ec2-metadata-token"] != "session":
+            self.send_error(401)
+        elif self.path.endswith("/security-credentials/"):
+            self._answer(b"lfk-hub")
+        else:
+            self._answer(json.dumps(self.keys).encode())
+
+    def _answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Nothing is told."""
+
+
+@pytest.mark.s3
+def test_keys_come_from_an_instance_role(tmp_path: Path, minio: S3Server, minio_bucket: str) -> None:
+    handler = type("Handler", (_InstanceRole,), {})
+    handler.keys = {
+        "Code": "Success",
+        "AccessKeyId": minio.access_key,
+        "SecretAccessKey": minio.secret_key,
+        "Token": "",
+        "Expiration": "2099-01-01T00:00:00Z",
+    }
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        lfk = Lfk(
+            tmp_path,
+            LFK_STORE=f"s3://{minio_bucket}/lfk",
+            AWS_ENDPOINT_URL_S3=minio.endpoint_url,
+            AWS_REGION=minio.region,
+            AWS_EC2_METADATA_SERVICE_ENDPOINT=f"http://127.0.0.1:{server.server_port}/",
+        )
+        make_recordings(tmp_path / "recordings", 1)
+        done = expect_ok(lfk("sync", "recordings", "-vv"))
+        server.shutdown()
+    assert "1 new" in done.out
+    assert minio.secret_key not in done.out + done.err
 
 
 def test_a_reference_opens_nothing_beyond_the_store(tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import logging
+import sys
 
 from lfk.cli.console import Console
+from lfk.cli.logs import _Json, _Text
 
 
 def written(*, as_json: bool, name: str) -> str:
@@ -29,3 +32,14 @@ def test_json_means_the_same_and_does_nothing_to_a_terminal() -> None:
     assert json.loads(line)["name"] == name
     assert line.rstrip("\n").isprintable()
     assert "日本 😀" in line
+
+
+def test_what_an_exception_says_does_nothing_to_a_terminal() -> None:
+    try:
+        raise ValueError("no such file: \x1b]0;owned\x07\x9b2J.wav")
+    except ValueError:
+        record = logging.LogRecord("lfk", logging.ERROR, "", 0, "a fault", None, sys.exc_info())
+    for form in (_Text(), _Json()):
+        written = form.format(record)
+        assert "owned" in written
+        assert all(line.isprintable() for line in written.split("\n"))
