@@ -229,7 +229,18 @@ def a_program(lfk: Lfk, name: str) -> None:
     program.chmod(0o755)
 
 
+def a_talk_to_forget(lfk: Lfk) -> None:
+    tone(lfk.folder / "rec/simple/tiny/a.wav", 1)
+    transcribed(lfk)
+
+
 SCENES: Mapping[str, Scene] = {
+    "docs/access.md": Scene(
+        elsewhere={
+            "lfk check": "tests/integration/test_access.py::test_a_right_that_is_missing_is_named",
+            "mc admin": "tests/integration/test_access.py::test_every_role_can_do_its_work",
+        },
+    ),
     "README.md": Scene(
         prepare=lambda lfk: (speech(lfk), objects(lfk).client().delete_bucket(Bucket=bucket_of(lfk))),
         before={
@@ -278,6 +289,10 @@ SCENES: Mapping[str, Scene] = {
             "sudo": "tests/deploy/test_systemd.py",
             "journalctl": "tests/deploy/test_systemd.py",
         },
+    ),
+    "docs/forget.md": Scene(
+        prepare=a_talk_to_forget,
+        elsewhere={"kafka-configs.sh": "tests/acceptance/test_forget.py"},
     ),
     "docs/hub.md": Scene(elsewhere={"curl": "tests/acceptance/test_hub_life.py"}),
     "docs/listen.md": Scene(
