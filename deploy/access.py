@@ -145,20 +145,48 @@ def store_table() -> str:
     return "\n".join(rows)
 
 
+@dataclass(frozen=True)
+class Acl:
+    """What one role may do with one resource of Kafka, as ``kafka-acls.sh`` takes it."""
+
+    #: ``topic``, ``group`` or ``transactional-id``.
+    kind: str
+    name: str
+    #: The name is what others begin with.
+    prefixed: bool
+    operations: tuple[str, ...]
+    because: str
+
+
+def acls(role: str, names: Mapping[str, str]) -> list[Acl]:
+    """The role's rights; ``names`` has the topics by ``audio``, ``bulk`` …, and the groups by their settings."""
+    found = []
+    for one in table()["kafka"][role]:
+        for field in ("group", "group_prefix", "transactional_id_prefix"):
+            if field in one:
+                kind = field.removesuffix("_prefix").replace("_", "-")
+                found.append(
+                    Acl(kind, _named(one[field], names), "_prefix" in field, tuple(one["may"]), one["because"])
+                )
+        found += [
+            Acl("topic", names.get(topic, topic), False, tuple(one["may"]), one["because"])
+            for topic in one.get("topic", ())
+        ]
+    return found
+
+
+def _named(text: str, names: Mapping[str, str]) -> str:
+    setting = text.removesuffix("-")
+    return names.get(setting, setting) + text[len(setting) :]
+
+
 def kafka_table() -> str:
     """Role, resource, operations, why: in Markdown."""
     rows = ["| role | resource | operations | because |", "|---|---|---|---|"]
-    for role, granted in table()["kafka"].items():
-        for number, one in enumerate(granted):
-            if "topic" in one:
-                resource = "topic " + ", ".join(one["topic"])
-            elif "group" in one:
-                resource = f"group {one['group']}"
-            elif "transactional_id" in one:
-                resource = f"transactional id {one['transactional_id']}"
-            else:
-                resource = "cluster"
-            rows.append(f"| {'' if number else role} | {resource} | {', '.join(one['may'])} | {one['because']} |")
+    for role in table()["kafka"]:
+        for number, one in enumerate(acls(role, {})):
+            resource = f"{one.kind} `{one.name}`" + (" and what begins so" if one.prefixed else "")
+            rows.append(f"| {'' if number else role} | {resource} | {', '.join(one.operations)} | {one.because} |")
     return "\n".join(rows)
 
 

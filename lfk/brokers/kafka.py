@@ -200,7 +200,7 @@ class KafkaBroker:
     def partitions(self, topic: str) -> int:
         with kafka_border(f"looking up {topic}"):
             found = self._admin.list_topics(topic, timeout=REQUEST_SECONDS).topics.get(topic)
-        return 0 if found is None or found.error is not None else len(found.partitions)
+        return len(found.partitions) if found is not None and _is_there(found) else 0
 
     def describe(self, topics: Sequence[str]) -> Mapping[str, TopicState]:
         counts = {name: count for name in topics if (count := self.partitions(name))}
@@ -266,7 +266,7 @@ class KafkaBroker:
     def _numbers(self, topic: str) -> list[int]:
         with kafka_border(f"looking up {topic}"):
             found = self._admin.list_topics(topic, timeout=REQUEST_SECONDS).topics[topic]
-        if found.error is not None:
+        if not _is_there(found):
             raise TopicMissing(f"there is no topic {topic}")
         return list(found.partitions)
 
@@ -308,6 +308,20 @@ def _answer(future: Future[_T], doing: str) -> _T:
         return future.result(REQUEST_SECONDS)
     except FutureTimeout as exception:
         raise BrokerUnreachable(f"{doing}: no answer in {REQUEST_SECONDS:.0f} s") from exception
+
+
+def _is_there(topic: TopicMetadata) -> bool:
+    """Whether the broker knows the topic.
+
+    Raises:
+        BrokerDenied: the credentials may not look at it.
+    """
+    if topic.error is None:
+        return True
+    ours = mapped(topic.error, f"looking up {topic.topic}")
+    if isinstance(ours, BrokerDenied):
+        raise ours
+    return False
 
 
 def _is_led(topic: TopicMetadata | None, count: int) -> bool:

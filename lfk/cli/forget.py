@@ -95,7 +95,7 @@ def _tell_of_topics(settings: Settings, store: ObjectStore, wanted: Sequence[Tar
     from lfk.wiring import forget as wiring
 
     try:
-        for one in wiring.still_in_topics(settings, store, wanted):
+        for one in wiring.still_in_topics(settings, store, wanted, dry_run=settings.dry_run):
             fields = {
                 "topic": one.topic,
                 "records": one.records,
@@ -112,10 +112,9 @@ def _sentence(one: Remaining) -> str:
     if not one.records:
         return f"{one.topic}: no record names it"
     count = f"{one.topic}: " + ("1 record names it" if one.records == 1 else f"{one.records} records name it")
-    by_hubs = ", or as soon as every hub is done with what is before them" if one.trimmed else ""
+    if one.trimmed:
+        return f"{count}, and go once hubs have answered what is before them: run `lfk forget` again by then"
     if one.until is None or one.retention_ms is None:
-        if by_hubs:
-            return f"{count}; they go{by_hubs.removeprefix(', or')}"
         return f"{count} and are kept without limit (retention.ms=-1): set a retention, or delete up to their offset"
     by = datetime.fromtimestamp(one.until / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    return f"{count}; they expire by {by} (retention {one.retention_ms / _DAY_MS:.1f} days){by_hubs}"
+    return f"{count}; they expire by {by} (retention {one.retention_ms / _DAY_MS:.1f} days)"

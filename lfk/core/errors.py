@@ -343,7 +343,7 @@ class BrokerDenied(BrokerError):
     code = "broker_denied"
     kind = Kind.FATAL
     exit_code = ExitCode.USAGE
-    hint = "check API_KEY, API_SECRET and the access rights; `lfk doctor` tests them"
+    hint = "check API_KEY, API_SECRET and the rights (docs/access.md); `lfk doctor` tests them"
 
 
 class InstanceTaken(BrokerError):

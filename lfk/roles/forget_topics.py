@@ -1,6 +1,6 @@
 """How long topics still name an audio that the store has forgotten: said, as single records cannot be taken out.
 
-Kafka removes records by age, or all below an offset. What hubs are done with goes that way soon
+Kafka removes records by age, or all below an offset. What hubs have answered goes the second way
 (:mod:`lfk.roles.hub.trimmer`); for the rest each topic's own retention decides, and where it has none, nothing does.
 """
 
@@ -28,7 +28,7 @@ class Remaining:
     retention_ms: int | None
     #: When age will have removed the last of them, milliseconds since the epoch; None where it removes nothing.
     until: int | None
-    #: Hubs remove what they are done with, whatever its age.
+    #: What hubs have answered is removed, whatever its age.
     trimmed: bool
 
 
@@ -38,7 +38,7 @@ def remaining(
     """What each topic that is there still has; reads it whole, and commits nothing.
 
     Args:
-        trimmed: topics from which hubs remove what they are done with.
+        trimmed: topics from which what hubs have answered is removed.
         means: whether the text of a record's key is that of audio that is forgotten.
 
     Raises:

@@ -95,7 +95,7 @@ class Forgotten:
             return None
         try:
             return ForgottenNote.from_bytes(data, info.modified)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             # The name alone says that it was forgotten; what was there by then stays so.
             log.warning("%s is damaged: %s", at, error)
             return ForgottenNote(frozenset(), info.modified)

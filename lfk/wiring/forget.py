@@ -77,18 +77,24 @@ def lift(settings: Settings, store: ObjectStore, wanted: Sequence[Target]) -> in
     return take_away(Forgotten(store, roots(settings).records), [target.at for target in wanted])
 
 
-def still_in_topics(settings: Settings, store: ObjectStore, wanted: Sequence[Target]) -> Iterator[Remaining]:
-    """What the topics still have of it; nothing where no broker runs.
+def still_in_topics(
+    settings: Settings, store: ObjectStore, wanted: Sequence[Target], *, dry_run: bool
+) -> Iterator[Remaining]:
+    """What the topics still have of it, without what hubs have answered; nothing where no broker runs.
 
     Raises:
         BrokerUnreachable, BrokerDenied: the broker.
     """
     from lfk.roles.forget_topics import remaining
+    from lfk.roles.hub.trimmer import trim
 
     broker = find_broker(settings, store)
     if broker is None:
         return
     trimmed = (settings.topic_audio, settings.topic_bulk, settings.topic_retry) if settings.trim_interval else ()
+    for topic in () if dry_run else trimmed:
+        if broker.partitions(topic):
+            trim(broker, settings.group, topic, least=1)
     topics = (
         settings.topic_audio,
         settings.topic_bulk,

@@ -106,6 +106,7 @@ def test_a_bucket_with_versions_and_topics_that_keep_records(
     dlq, transcripts = topics[f"{topic_prefix}.dlq"], topics[f"{topic_prefix}.transcripts"]
     assert (dlq["records"], dlq["retention_ms"], dlq["until"]) == (1, None, None)
     assert transcripts["records"] == 3
+    assert topics[f"{topic_prefix}.audio"]["records"] == 0, "what was answered is removed"
     assert transcripts["until"] > 0
     told = expect_ok(lfk("forget", AUDIO, "--dry-run")).out
     assert "the store holds nothing of it" in told

@@ -90,11 +90,14 @@ def from_environment(environ: Mapping[str, str]) -> KafkaServer | None:
 
 
 @contextlib.contextmanager
-def start(folder: Path, cache: Path, *, advertised: int | None = None) -> Iterator[Running[KafkaServer]]:
+def start(
+    folder: Path, cache: Path, *, advertised: int | None = None, extra: Mapping[str, str] | None = None
+) -> Iterator[Running[KafkaServer]]:
     """A broker on 127.0.0.1 with its data and log below ``folder``.
 
     Args:
         advertised: the port of 127.0.0.1 that clients are told to use, where it is not the broker's own.
+        extra: further settings, which win.
 
     Raises:
         MissingError: Java or the jars are absent.
@@ -115,6 +118,7 @@ def start(folder: Path, cache: Path, *, advertised: int | None = None) -> Iterat
             "advertised.listeners": f"CLIENT://{_HOST}:{advertised or client},INTERNAL://{_HOST}:{internal}",
             "controller.quorum.voters": f"1@{_HOST}:{controller}",
             "log.dirs": str(folder / f"data-{client}"),
+            **(extra or {}),
         }
         configuration.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
         _format(command, configuration)

@@ -9,7 +9,7 @@ variable "name" {
 }
 
 variable "kms_key_arn" {
-  description = "Encrypt the buckets and the queue with this key; empty for the keys of S3 and SQS themselves."
+  description = "Encrypt the buckets and the queue with this key; empty for the keys of S3 and SQS themselves. Its policy has to let s3.amazonaws.com use it where `notifications` is on."
   type        = string
   default     = ""
 }
@@ -42,6 +42,11 @@ variable "trust" {
   description = "Role (producer, hub, hub-without-backups, consumer, operator) to the policy that says who may assume it, as JSON. Roles that are left out get a policy alone."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = length(setsubtract(keys(var.trust), ["producer", "hub", "hub-without-backups", "consumer", "operator"])) == 0
+    error_message = "The roles are producer, hub, hub-without-backups, consumer and operator."
+  }
 }
 
 variable "bootstrap_servers" {
@@ -51,7 +56,7 @@ variable "bootstrap_servers" {
 }
 
 variable "msk" {
-  description = "Make an MSK cluster: SASL/SCRAM over TLS, encrypted disks. Null makes none."
+  description = "Make an MSK cluster: SASL/SCRAM over TLS, encrypted disks. Null makes none. Its users are secrets whose names begin with AmazonMSK_, associated with the cluster by you."
   type = object({
     subnets         = list(string)
     security_groups = list(string)
