@@ -39,7 +39,7 @@ def test_what_an_exception_says_does_nothing_to_a_terminal() -> None:
         raise ValueError("no such file: \x1b]0;owned\x07\x9b2J.wav")
     except ValueError:
         record = logging.LogRecord("lfk", logging.ERROR, "", 0, "a fault", None, sys.exc_info())
-    for form in (_Text(), _Json()):
+    for form in (_Text(()), _Json(())):
         written = form.format(record)
         assert "owned" in written
         assert all(line.isprintable() for line in written.split("\n"))

@@ -140,7 +140,10 @@ class JobRunner:
         try:
             return self._run(job, begin)
         except LfkError as error:
-            raise self._forgetting.instead(job.address, error) from error
+            told = self._forgetting.instead(job.address, error)
+            if told is error:
+                raise
+            raise told from error
 
     def confirm_failure(self, job: Job) -> None:
         """To be called once a job's failure is recorded.
@@ -151,6 +154,7 @@ class JobRunner:
         self._forgetting.confirm_failure(job.address)
 
     def _run(self, job: Job, begin: Callable[[], None]) -> Announcement:
+        """As :meth:`run`, with whatever error the job came to."""
         job.started = time.time()
         job.began.clear()
         job.stage = "parse"
