@@ -38,7 +38,7 @@ _JSON = "application/json"
 #: How a key looks whose natural form another audio owns (:func:`lfk.core.addressing.collision_key`).
 _MARKED = re.compile(r"~[0-9a-f]{8}(\.[^/.]*)?$")
 #: Records that are rewritten or deleted in everyday work, so that a bucket with versions keeps what they once said.
-_CHANGING = ("failed", "tombstones", "outbox", "batches", "hubs")
+_CHANGING = ("failed", "tombstones", "expiring", "outbox", "batches", "hubs")
 #: The largest things looked into: a result or manifest of a day-long recording.
 _LIMIT = 256 << 20
 
@@ -236,7 +236,7 @@ class Traces:
             except (ObjectMissing, ValueError, RecursionError):
                 return None
 
-        for at, tombstone in self._looked("tombstones", look):
+        for at, tombstone in (*self._looked("tombstones", look), *self._looked("expiring", look)):
             if tombstone is not None and _means(wanted, tombstone.location):
                 found.traces.append(Trace(Kind.TOMBSTONE, at))
                 found.of(tombstone.location, tombstone.sha256)

@@ -18,7 +18,7 @@ from lfk.core.failure_record import FailureRecord, OriginalRecord
 from lfk.core.forget_target import Target, targets
 from lfk.core.location import Location
 from lfk.core.messages import Announcement, AudioReference, Failure
-from lfk.core.tombstone import Tombstone
+from lfk.core.tombstone import Tombstone, tombstone_name
 from lfk.roles.batches import Batches, new_batch, part_name
 from lfk.roles.failures import Failures
 from lfk.roles.forget import Forget, ForgetSummary, lift
@@ -110,6 +110,8 @@ def fill(bench: Bench) -> None:
         )
         tombstone = Tombstone(location, "0" * 64, 1, "e", 1.0, "j" * 64, "s3://bucket/transcripts/x.json", 1)
         Tombstones(store, ROOTS.records).put(ROOTS.audio.join(key), tombstone)
+        expiring = ROOTS.records.join(f"expiring/{tombstone_name(ROOTS.audio.join(key))}")
+        store.put(expiring, tombstone.to_bytes(), content_type="application/json")
         at_work = {"host": "h", "jobs": [{"audio": location}]}
         store.put(ROOTS.records.join(f"hubs/{key[6:11]}.json"), json.dumps(at_work).encode(), content_type="text/plain")
     batches = Batches(store, ROOTS.records)

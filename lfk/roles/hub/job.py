@@ -178,10 +178,10 @@ class JobRunner:
             raise _deleted(address.location)
         if done is None:
             done = self._work(job, address, key, info, identity, options, rendering, begin)
-        self._forgetting.confirm(address, job.audio, done.manifest.audio)
         if not buried:
             # Once more, also for work that was there already: the grace time begins about when it is announced.
             self._expires(done.manifest, done.location)
+        self._forgetting.confirm(address, job.audio, done.manifest.audio)
         if reference.causation_id:
             self._come_good(reference.causation_id)
         return announce(job, address, done)
