@@ -164,14 +164,7 @@ def own_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     with contextlib.ExitStack() as stack:
 
         def start(module: Any, **options: Any) -> Running[Any]:
-            folder = tmp_path_factory.mktemp("server")
-            try:
-                server: Running[Any] = stack.enter_context(
-                    module.start(folder, request.config.stash[_CACHE], **options)
-                )
-            except MissingError as error:
-                _do_without(request.config, str(error))
-            return server
+            return stack.enter_context(own_service(request, module, tmp_path_factory.mktemp("server"), **options))
 
         yield start
 
@@ -188,6 +181,17 @@ def tool(request: pytest.FixtureRequest) -> Callable[[Program], Path]:
             _do_without(request.config, str(error))
 
     return find
+
+
+@contextlib.contextmanager
+def own_service(request: pytest.FixtureRequest, module: Any, folder: Path, **options: Any) -> Iterator[Running[Any]]:
+    """What ``own_server`` starts, for fixtures that keep it for longer than a test."""
+    with contextlib.ExitStack() as stack:
+        try:
+            server: Running[Any] = stack.enter_context(module.start(folder, request.config.stash[_CACHE], **options))
+        except MissingError as error:
+            _do_without(request.config, str(error))
+        yield server
 
 
 @contextlib.contextmanager

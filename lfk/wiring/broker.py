@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lfk.brokers.base import Broker, Publisher, TopicPlan
 from lfk.core.addressing import Roots
@@ -19,6 +19,7 @@ from lfk.core.location import Location
 from lfk.roles.sender import ReferenceSender
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
+from lfk.wiring.kafka import embedded_extras, kafka_config
 from lfk.wiring.places import roots, store_root
 
 if TYPE_CHECKING:
@@ -34,19 +35,6 @@ BROKER_RECORD = "broker"
 _BROKER_RECORD_LIMIT = 4096
 #: How often the host of an embedded broker looks into the outbox.
 _KEEPER_SECONDS = 2.0
-
-
-def kafka_config(settings: Settings) -> dict[str, Any]:
-    """librdkafka's own settings, from ours and the LFK_KAFKA_* pass-through."""
-    config: dict[str, Any] = {"bootstrap.servers": settings.bootstrap}
-    if settings.api_key:
-        config |= {
-            "security.protocol": "SASL_SSL",
-            "sasl.mechanisms": "PLAIN",
-            "sasl.username": settings.api_key,
-            "sasl.password": settings.api_secret,
-        }
-    return {**config, **settings.kafka}
 
 
 def real_broker(settings: Settings) -> Broker:
@@ -113,7 +101,7 @@ def _embedded(settings: Settings, address: str) -> EmbeddedBroker:
     from lfk.brokers.embedded import EmbeddedBroker
 
     guarded = (settings.topic_audio, settings.topic_bulk, settings.topic_retry)
-    return EmbeddedBroker(address, settings.group, guarded, settings.kafka)
+    return EmbeddedBroker(address, settings.group, guarded, embedded_extras(settings))
 
 
 def topic_plans(settings: Settings) -> Sequence[TopicPlan]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from lfk.core.errors import UsageError
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
-from lfk.wiring.broker import codec, kafka_config
+from lfk.wiring.broker import codec
+from lfk.wiring.kafka import kafka_config
 from lfk.wiring.places import roots
 from lfk.wiring.syncing import confirm_topic, request
 
