@@ -1,8 +1,8 @@
 """What all tests share: a clean environment, and real servers on demand.
 
-Fixtures: ``kafka`` (a bootstrap address), ``s3_server`` (each S3 server in turn), ``minio``, ``toxiproxy``, ``bucket``
-and ``minio_bucket`` (fresh, removed afterwards), ``topic_prefix``, ``own_server`` for tests that stop and kill one, and
-``tool`` for programs that check what is deployed.
+Fixtures: ``kafka`` (a bootstrap address), ``s3_server`` (each S3 server in turn), ``minio``, ``toxiproxy``,
+``schema_registry``, ``bucket`` and ``minio_bucket`` (fresh, removed afterwards), ``topic_prefix``, ``own_server`` for
+tests that stop and kill one, and ``tool`` for programs that check what is deployed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tests.services.pool import Missing, Pool, RemotePool, Servers
 from tests.services.process import Running
 from tests.services.programs import GoProgram, MissingError, Program, require
 from tests.services.s3 import S3Server
+from tests.services.schema_registry import SchemaRegistry
 from tests.services.toxiproxy import Toxiproxy
 
 # A busy machine is slow, not wrong. Where every run must come to the same verdict, the examples are the same, too.
@@ -132,6 +133,13 @@ def chromium(request: pytest.FixtureRequest) -> str:
             _do_without(request.config, HOW)
         pytest.skip(HOW)
     return found
+
+
+@pytest.fixture(scope="session")
+def schema_registry(request: pytest.FixtureRequest) -> SchemaRegistry:
+    """A Schema Registry that all tests share; take subjects from ``topic_prefix``."""
+    registry: SchemaRegistry = _server(request, "schema-registry")
+    return registry
 
 
 @pytest.fixture

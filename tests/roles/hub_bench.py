@@ -221,6 +221,7 @@ class HubBench:
             speech=SAMPLE,
             rendering=_RENDERING,
             stop=stop,
+            registry_answers=self.codec.check,
         )
         slots = workers + 1
         looks = {**probes.by_suspect(), **self.looks()}

@@ -58,8 +58,9 @@ _LAST_SETTLEMENTS = 3
 _AGAIN_SECONDS = 2.0
 #: Trouble that lasts longer than this is not worth waiting for: other hubs may be well.
 _LEAVE_SECONDS = 30.0
-#: A store that does not answer is mostly out of everybody's reach, and what engines have found waits here to be kept.
+#: A store or registry that does not answer is mostly out of everybody's reach, and what engines have found waits here.
 _LEAVE_STORE_SECONDS = 300.0
+_SHARED = frozenset({Suspect.STORE, Suspect.REGISTRY})
 
 
 class Hub:
@@ -234,7 +235,7 @@ class Hub:
     def _keep_away(self) -> None:
         """Leave the partitions to others while trouble lasts, and come back when it is over."""
         trouble = self.trouble
-        patience = _LEAVE_STORE_SECONDS if trouble and trouble.suspect is Suspect.STORE else _LEAVE_SECONDS
+        patience = _LEAVE_STORE_SECONDS if trouble and trouble.suspect in _SHARED else _LEAVE_SECONDS
         if trouble is not None and not self._away and time.time() - trouble.since >= patience:
             log.warning("leaving the group until this hub is well")
             self._away = True
