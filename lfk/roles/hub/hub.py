@@ -390,11 +390,10 @@ class Hub:
                 self._let_go(job)
             elif ours:
                 log.warning("the reference waits: %s", held.error, extra=_about(job))
-                self._let_go(job)
                 if isinstance(held, Ended):
                     self._holdings.take_back(job)
-                if not self._stop.is_set():
-                    self._waiting.add_later(job, self._clock() + _AGAIN_SECONDS)
+                # When this hub stops, nothing is started any more.
+                self._waiting.add_again(self._free_thread(job), job, self._clock() + _AGAIN_SECONDS)
             elif isinstance(held, Recorded):
                 # The answer matters more than its copy in the store; the dead letter says the same.
                 log.warning("the failure is not recorded in the store: %s", held.unrecorded, extra=_about(job))
@@ -442,10 +441,14 @@ class Hub:
             job.trace = trace_job(self._tracer, job, error)
 
     def _let_go(self, job: Job) -> None:
-        """The job's thread is free again."""
+        """The job's thread is free again, and so is its audio."""
+        self._waiting.release(self._free_thread(job))
+
+    def _free_thread(self, job: Job) -> Hashable:
+        """The job's thread is free again; the key that keeps its audio's other jobs waiting."""
         key, _job = self._running.pop(id(job))
         self._seen_running = tuple(other for _key, other in self._running.values())
-        self._waiting.release(key)
+        return key
 
     def _concluded(self, answer: Answer) -> None:
         """The answer is the broker's now."""
