@@ -117,10 +117,7 @@ class Registry:
             found = self._remembered(schema_id)
         if found is None:
             found = self._fetch(schema_id)
-            with self._lock:
-                self._written[schema_id] = found
-                while len(self._written) > _REMEMBERED:
-                    self._written.popitem(last=False)
+            self._remember(schema_id, found)
         if isinstance(found, _Unknown):
             raise MalformedMessage(found.reason)
         return found
@@ -133,6 +130,12 @@ class Registry:
         if found is not None:
             self._written.move_to_end(schema_id)
         return found
+
+    def _remember(self, schema_id: int, found: Schema | _Unknown) -> None:
+        with self._lock:
+            self._written[schema_id] = found
+            while len(self._written) > _REMEMBERED:
+                self._written.popitem(last=False)
 
     def _fetch(self, schema_id: int) -> Schema | _Unknown:
         until = time.monotonic() + _UNKNOWN_SECONDS
@@ -153,14 +156,17 @@ class Registry:
     # --- by subject, for writers
 
     def find(self, subject: str, schema: Schema) -> RegisteredSchema:
-        """A schema as it is registered under a subject.
+        """A schema of lfk's as it is registered under a subject; messages of its id can be read from here on.
 
         Raises:
             SchemaMissing: it is not.
             RegistryUnreachable, RegistryError: the registry cannot tell.
         """
         with self._border(f"looking for lfk's schema under {subject}"):
-            return self._client.lookup_schema(subject, schema)
+            found = self._client.lookup_schema(subject, schema)
+        if found.schema_id is not None:
+            self._remember(found.schema_id, schema)
+        return found
 
     def fits(self, subject: str, schema: Schema) -> bool:
         """Whether a subject's compatibility rules let a schema in; a new subject has none."""

@@ -59,6 +59,7 @@ class Registry:
             (("GET", "schemas", "ids", "*"), lambda number, _body: self._by_id(number)),
             (("GET", "subjects", "*", "versions"), lambda subject, _body: self._versions(subject)),
             (("GET", "subjects", "*", "versions", "*"), self._version),
+            (("DELETE", "subjects", "*"), lambda subject, _body: self._delete(subject)),
             (("POST", "subjects", "*", "versions"), self._register),
             (("POST", "subjects", "*"), self._look_up),
             (("POST", "compatibility", "subjects", "*", "versions", "*"), self._compare),
@@ -77,6 +78,11 @@ class Registry:
         if subject not in self._subjects:
             raise Refused(40401, f"Subject '{subject}' not found.")
         return list(range(1, len(self._subjects[subject]) + 1))
+
+    def _delete(self, subject: str) -> list[int]:
+        versions = self._versions(subject)
+        del self._subjects[subject]
+        return versions
 
     def _version(self, subject: str, version: str, _body: Mapping[str, Any]) -> Any:
         versions = self._versions(subject)
@@ -209,7 +215,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
-    do_GET = do_POST = do_PUT = _answer  # noqa: N815 - the server's own names
+    do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - the server's own names
 
 
 def main(argv: list[str]) -> None:
