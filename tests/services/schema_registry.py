@@ -31,11 +31,11 @@ class OwnProgram:
 
     name: str
 
-    def home(self, _cache: Path) -> Path:
-        return Path(__file__).parent
+    def home(self, cache: Path) -> Path:
+        return cache / "services" / self.name
 
     def fetch_into(self, _folder: Path) -> None:
-        """It is always there."""
+        """It is in the checkout; the folder stays empty."""
 
 
 PROGRAM = OwnProgram("schema-registry")
