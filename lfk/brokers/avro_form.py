@@ -7,15 +7,17 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from lfk.brokers.codec import REFERENCE_SCHEMA
+from lfk.brokers.codec import REFERENCE_SCHEMA, TRANSCRIPT_SCHEMA
 from lfk.brokers.strict_json import parse, write
 from lfk.core.errors import MalformedMessage
 
 #: The field of each schema whose free form is a JSON object as text.
-_AS_TEXT: Mapping[str, str] = {REFERENCE_SCHEMA: "options"}
-_AS_TEXT_ELSE = "provenance"
+_AS_TEXT: Mapping[str, str] = {REFERENCE_SCHEMA: "options", TRANSCRIPT_SCHEMA: "provenance"}
 #: What the JSON schema wants to be there, null or not.
-_NULLABLE = frozenset({"job_id", "path_to_audio", "transcription_approach", "path_to_transcript"})
+_NULLABLE: Mapping[str, frozenset[str]] = {
+    REFERENCE_SCHEMA: frozenset(),
+    TRANSCRIPT_SCHEMA: frozenset({"job_id", "path_to_audio", "transcription_approach", "path_to_transcript"}),
+}
 
 
 def to_avro(data: Mapping[str, Any], schema: str) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def to_avro(data: Mapping[str, Any], schema: str) -> dict[str, Any]:
     Raises:
         MalformedMessage: it holds what JSON could not.
     """
-    free = _free_field(schema)
+    free = _AS_TEXT[schema]
     _require_numbers(data)
     record = dict(data)
     if record.get(free) is not None:
@@ -40,17 +42,12 @@ def from_avro(record: object, schema: str) -> dict[str, Any]:
     """
     if not isinstance(record, dict):
         raise MalformedMessage("the message is no record")
-    keep = _NULLABLE if schema != REFERENCE_SCHEMA else frozenset()
-    data = {name: value for name, value in record.items() if value is not None or name in keep}
-    free = _free_field(schema)
+    data = {name: value for name, value in record.items() if value is not None or name in _NULLABLE[schema]}
+    free = _AS_TEXT[schema]
     if free in data:
         data[free] = parse(str(data[free]).encode("utf-8"))
     _require_numbers(data)
     return data
-
-
-def _free_field(schema: str) -> str:
-    return _AS_TEXT.get(schema, _AS_TEXT_ELSE)
 
 
 def _require_numbers(data: Mapping[str, Any]) -> None:
