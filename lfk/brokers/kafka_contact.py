@@ -57,6 +57,9 @@ class Contact:
         """
         step, deadline = _FIRST_STEP_SECONDS, time.monotonic() + REQUEST_SECONDS
         looked = False
+        # What went wrong before is no reason for what goes wrong now.
+        self.admin.poll(0)
+        self._told.clear()
         while True:
             try:
                 with kafka_border(doing):
