@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lfk.core.errors import UsageError
-from lfk.settings import Settings, Spec, parse_value, specs
+from lfk.settings import Settings, Spec, is_kafka_secret, parse_value, specs
 
 #: Names with this prefix pass straight through to librdkafka, dots written as underscores.
 KAFKA_PREFIX = "LFK_KAFKA_"
@@ -50,12 +50,7 @@ def load(
         else:
             sources[spec.env] = "default"
     both = {**dotenv, **environment}
-    kafka = {
-        name.removeprefix(KAFKA_PREFIX).lower().replace("_", "."): value
-        for name, value in both.items()
-        if name.startswith(KAFKA_PREFIX) and value
-    }
-    return Settings(**values, kafka=kafka, sources=sources, warnings=_unknown(both))
+    return Settings(**values, kafka=_kafka(both), sources=sources, warnings=_unknown(both))
 
 
 def inherited() -> Mapping[str, str]:
@@ -79,6 +74,21 @@ def _lookup(spec: Spec, names: Mapping[str, str]) -> str:
         if path:
             return _secret(f"{name}_FILE", path)
     return ""
+
+
+def _kafka(names: Mapping[str, str]) -> dict[str, str]:
+    """What goes to librdkafka, under its own names."""
+    found = {}
+    for name, value in names.items():
+        if not name.startswith(KAFKA_PREFIX) or not value:
+            continue
+        own = name.removeprefix(KAFKA_PREFIX).lower().replace("_", ".")
+        secret = own.removesuffix(".file")
+        if own == secret or not is_kafka_secret(secret):
+            found[own] = value
+        elif not names.get(name.removesuffix("_FILE")):
+            found[secret] = _secret(name, value)
+    return found
 
 
 def _secret(name: str, path: str) -> str:

@@ -179,6 +179,9 @@ class Settings:
     registry_url: str = _setting("SCHEMA_REGISTRY_URL", "", "Schema Registry; empty means bare UTF-8 JSON", "broker")
     registry_key: str = _setting("SCHEMA_REGISTRY_KEY", "", "Schema Registry key", "broker")
     registry_secret: str = _setting("SCHEMA_REGISTRY_SECRET", "", "Schema Registry secret", "broker", secret=True)
+    registry_ca: str = _setting(
+        "LFK_SCHEMA_REGISTRY_CA", "", "file with the Schema Registry's authority, if not the system's", "broker"
+    )
     schema_type: str = _setting("SCHEMA_TYPE", "JSON", "how messages are written", "broker", choices=("JSON", "Avro"))
     topic_audio: str = _setting("LFK_TOPIC_AUDIO", "lfk.audio", "topic of fresh references", "broker")
     topic_bulk: str = _setting("LFK_TOPIC_BULK", "lfk.audio.bulk", "topic of bulk references", "broker")

@@ -1,8 +1,8 @@
 """What all tests share: a clean environment, and real servers on demand.
 
-Fixtures: ``kafka`` (a bootstrap address), ``s3_server`` (each S3 server in turn), ``minio``, ``toxiproxy``, ``bucket``
-and ``minio_bucket`` (fresh, removed afterwards), ``topic_prefix``, ``own_server`` for tests that stop and kill one, and
-``tool`` for programs that check what is deployed.
+Fixtures: ``kafka`` (a bootstrap address), ``s3_server`` (each S3 server in turn), ``minio``, ``toxiproxy``,
+``schema_registry``, ``bucket`` and ``minio_bucket`` (fresh, removed afterwards), ``topic_prefix``, ``own_server`` for
+tests that stop and kill one, and ``tool`` for programs that check what is deployed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tests.services.pool import Missing, Pool, RemotePool, Servers
 from tests.services.process import Running
 from tests.services.programs import GoProgram, MissingError, Program, require
 from tests.services.s3 import S3Server
+from tests.services.schema_registry import SchemaRegistry
 from tests.services.toxiproxy import Toxiproxy
 
 # A busy machine is slow, not wrong. Where every run must come to the same verdict, the examples are the same, too.
@@ -134,6 +135,13 @@ def chromium(request: pytest.FixtureRequest) -> str:
     return found
 
 
+@pytest.fixture(scope="session")
+def schema_registry(request: pytest.FixtureRequest) -> SchemaRegistry:
+    """A Schema Registry that all tests share; take subjects from ``topic_prefix``."""
+    registry: SchemaRegistry = _server(request, "schema-registry")
+    return registry
+
+
 @pytest.fixture
 def bucket(s3_server: S3Server) -> Iterator[str]:
     """A fresh bucket on ``s3_server``, removed afterwards with all that is in it."""
@@ -164,14 +172,7 @@ def own_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     with contextlib.ExitStack() as stack:
 
         def start(module: Any, **options: Any) -> Running[Any]:
-            folder = tmp_path_factory.mktemp("server")
-            try:
-                server: Running[Any] = stack.enter_context(
-                    module.start(folder, request.config.stash[_CACHE], **options)
-                )
-            except MissingError as error:
-                _do_without(request.config, str(error))
-            return server
+            return stack.enter_context(own_service(request, module, tmp_path_factory.mktemp("server"), **options))
 
         yield start
 
@@ -188,6 +189,17 @@ def tool(request: pytest.FixtureRequest) -> Callable[[Program], Path]:
             _do_without(request.config, str(error))
 
     return find
+
+
+@contextlib.contextmanager
+def own_service(request: pytest.FixtureRequest, module: Any, folder: Path, **options: Any) -> Iterator[Running[Any]]:
+    """What ``own_server`` starts, for fixtures that keep it for longer than a test."""
+    with contextlib.ExitStack() as stack:
+        try:
+            server: Running[Any] = stack.enter_context(module.start(folder, request.config.stash[_CACHE], **options))
+        except MissingError as error:
+            _do_without(request.config, str(error))
+        yield server
 
 
 @contextlib.contextmanager

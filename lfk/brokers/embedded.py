@@ -17,7 +17,8 @@ from typing import Any
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from lfk.brokers.base import Partition, Record, TopicPlan, TopicState
-from lfk.brokers.kafka import REQUEST_SECONDS, KafkaBroker
+from lfk.brokers.kafka import KafkaBroker
+from lfk.brokers.kafka_contact import REQUEST_SECONDS
 from lfk.brokers.kafka_errors import kafka_border
 from lfk.brokers.kafka_publisher import KafkaPublisher
 from lfk.core.errors import BrokerFull

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any, TypeVar
 
 from confluent_kafka import (
@@ -20,13 +19,13 @@ from confluent_kafka import (
     KafkaException,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
-from confluent_kafka.admin._metadata import TopicMetadata
+from confluent_kafka.admin._metadata import ClusterMetadata, TopicMetadata
 from confluent_kafka.cimpl import RESOURCE_TOPIC, NewTopic
 
 from lfk.brokers import kafka_log
 from lfk.brokers.base import Delivered, GroupListener, Partition, Progress, Standing, TopicPlan, TopicState
+from lfk.brokers.kafka_contact import REQUEST_SECONDS, Contact
 from lfk.brokers.kafka_errors import kafka_border, mapped
 from lfk.brokers.kafka_member import KafkaMember, start_transactions
 from lfk.brokers.kafka_publisher import KafkaPublisher
@@ -37,8 +36,6 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-#: How long a broker may take to answer before it counts as out of reach; people wait for this.
-REQUEST_SECONDS = 10.0
 #: How long a follower waits for the next record before its caller may look at other things.
 _FOLLOW_SECONDS = 0.2
 #: Between looks whether topics that were made have leaders, which takes a fraction of a second.
@@ -86,12 +83,23 @@ class KafkaBroker:
         self._config = {**_COMMON, "logger": kafka_log.log, **config}
         self._transactional = transactional
         self._instance = instance
+        self._contact = Contact(self._config)
+        protocol = str(config.get("security.protocol", "plaintext")).upper()
+        #: Without security there is nothing that a cluster could refuse.
+        self._admitted = protocol == "PLAINTEXT"
+        self._security = "" if self._admitted else f" over {protocol}"
         self.address = str(config["bootstrap.servers"])
 
     def publisher(self) -> KafkaPublisher:
+        self._be_admitted()
         return KafkaPublisher({**self._config_for(_PRODUCER)})
 
     def member(self, group: str, topics: Sequence[str], listener: GroupListener) -> KafkaMember:
+        if self._transactional:
+            # Where nobody answers, no transaction could be started either.
+            self._metadata("asking the broker")
+        else:
+            self._be_admitted()
         producer = self._transactional_config(group) if self._transactional else self._config_for(_PRODUCER)
         # Where a partition does not begin where it is to be read, the member has to know: records are missing.
         consumer = {**self._config_for(_CONSUMER), "group.id": group, "auto.offset.reset": "error"}
@@ -159,15 +167,14 @@ class KafkaBroker:
         return found
 
     def ensure_topics(self, wanted: Sequence[TopicPlan]) -> Sequence[str]:
-        with kafka_border("listing topics"):
-            there = self._admin.list_topics(timeout=REQUEST_SECONDS).topics
+        there = self._metadata("listing topics").topics
         missing = [
             NewTopic(plan.name, plan.partitions, plan.replication or -1, config=dict(plan.config))
             for plan in wanted
             if plan.name not in there
         ]
         created = []
-        for name, future in (self._admin.create_topics(missing) if missing else {}).items():
+        for name, future in (self._contact.admin.create_topics(missing) if missing else {}).items():
             try:
                 _answer(future, f"creating {name}")
             except KafkaException as exception:
@@ -187,8 +194,7 @@ class KafkaBroker:
         """
         deadline = time.monotonic() + REQUEST_SECONDS
         while counts:
-            with kafka_border("listing topics"):
-                known = self._admin.list_topics(timeout=REQUEST_SECONDS).topics
+            known = self._metadata("listing topics").topics
             counts = {name: count for name, count in counts.items() if not _is_led(known.get(name), count)}
             if counts and time.monotonic() >= deadline:
                 raise BrokerUnreachable(
@@ -198,8 +204,7 @@ class KafkaBroker:
                 time.sleep(_LEADER_SECONDS)
 
     def partitions(self, topic: str) -> int:
-        with kafka_border(f"looking up {topic}"):
-            found = self._admin.list_topics(topic, timeout=REQUEST_SECONDS).topics.get(topic)
+        found = self._metadata(f"looking up {topic}", topic).topics.get(topic)
         return len(found.partitions) if found is not None and _is_there(found) else 0
 
     def describe(self, topics: Sequence[str]) -> Mapping[str, TopicState]:
@@ -207,7 +212,7 @@ class KafkaBroker:
         if not counts:
             return {}
         with kafka_border("describing topics"):
-            asked = self._admin.describe_configs(
+            asked = self._contact.admin.describe_configs(
                 [ConfigResource(RESOURCE_TOPIC, name) for name in counts], request_timeout=REQUEST_SECONDS
             )
         return {resource.name: TopicState(counts[resource.name], _config(future)) for resource, future in asked.items()}
@@ -227,7 +232,7 @@ class KafkaBroker:
         if not marks:
             return
         with kafka_border("trimming"):
-            for future in self._admin.delete_records(marks, request_timeout=REQUEST_SECONDS).values():
+            for future in self._contact.admin.delete_records(marks, request_timeout=REQUEST_SECONDS).values():
                 _answer(future, "trimming")
 
     def settles_atomically(self) -> bool:
@@ -236,18 +241,30 @@ class KafkaBroker:
         return self._transactional
 
     def check(self) -> str:
-        with kafka_border("asking the broker"):
-            metadata = self._admin.list_topics(timeout=REQUEST_SECONDS)
-        return f"{len(metadata.brokers)} broker(s), cluster {metadata.cluster_id}"
+        metadata = self._metadata("asking the broker")
+        return f"{len(metadata.brokers)} broker(s), cluster {metadata.cluster_id}{self._security}"
 
     def close(self) -> None:
         """Let go of the one client that is held between calls."""
-        self.__dict__.pop("_admin", None)
+        self._contact.close()
 
-    @cached_property
-    def _admin(self) -> AdminClient:
-        # Making one costs a tenth of a second and a connection.
-        return AdminClient(self._config)
+    def _metadata(self, doing: str, topic: str | None = None) -> ClusterMetadata:
+        metadata = self._contact.metadata(doing, topic)
+        self._admitted = True
+        return metadata
+
+    def _be_admitted(self) -> None:
+        """Whoever is refused learns it before work begins; with librdkafka alone it would look like an outage.
+
+        Raises:
+            BrokerDenied, BrokerUntrusted, BrokerSettingsInvalid: the cluster does not let this client in.
+        """
+        if not self._admitted:
+            try:
+                self._metadata("asking the broker")
+            except BrokerUnreachable as error:
+                # Clients go on trying, and those that cannot wait say so themselves.
+                log.warning("%s", error)
 
     def _config_for(self, role: Mapping[str, Any]) -> dict[str, Any]:
         # The operator's own settings win over ours.
@@ -264,8 +281,7 @@ class KafkaBroker:
         }
 
     def _numbers(self, topic: str) -> list[int]:
-        with kafka_border(f"looking up {topic}"):
-            found = self._admin.list_topics(topic, timeout=REQUEST_SECONDS).topics[topic]
+        found = self._metadata(f"looking up {topic}", topic).topics[topic]
         if not _is_there(found):
             raise TopicMissing(f"there is no topic {topic}")
         return list(found.partitions)

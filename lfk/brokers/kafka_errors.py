@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 from lfk.core.errors import (
     BrokerDenied,
     BrokerError,
+    BrokerSettingsInvalid,
     BrokerUnreachable,
     InstanceTaken,
     LfkError,
@@ -29,6 +30,8 @@ _NAMES: dict[type[LfkError], tuple[str, ...]] = {
         "CLUSTER_AUTHORIZATION_FAILED",
         "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
     ),
+    # Said of configurations alone: nothing else that lfk passes is of a user's choice.
+    BrokerSettingsInvalid: ("_INVALID_ARG",),
     TopicMissing: ("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION"),
     MessageTooLarge: ("MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"),
     InstanceTaken: ("FENCED_INSTANCE_ID", "UNRELEASED_INSTANCE_ID"),

@@ -35,9 +35,13 @@ class Admission(Generic[T]):
         self._lanes: dict[str, _Lane[T]] = {name: _Lane(weight) for name, weight in weights.items()}
         self._busy: set[Hashable] = set()
 
-    def add(self, lane: str, key: Hashable, job: T, model: str = "") -> None:
-        """A job waits; jobs of one ``key`` run one at a time, in the order they were added to a lane."""
-        self._lanes[lane].waiting.append((key, model, job))
+    def add(self, lane: str, key: Hashable, job: T, model: str = "", *, first: bool = False) -> None:
+        """A job waits; jobs of one ``key`` run one at a time, in the order they were added to a lane.
+
+        ``first``: before all others, for one that was started already and has to begin anew.
+        """
+        waiting = self._lanes[lane].waiting
+        (waiting.appendleft if first else waiting.append)((key, model, job))
 
     def able(self, lane: str) -> int:
         """Audios of a lane that could start now: jobs that wait for another one of their audio do not count."""

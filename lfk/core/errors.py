@@ -4,12 +4,14 @@
 
     LfkError
     ├── UsageError               the command line or the settings are wrong             exit 2
+    │   └── BrokerSettingsInvalid    Kafka's own settings
     ├── UnsupportedFeature       an extra is not installed                              exit 2
     ├── NotificationsUnsupported the store does not tell of new objects                 exit 2
     ├── Unreachable              a service does not answer (outage, not the audio)      exit 3
     │   ├── BrokerUnreachable
     │   ├── StoreUnreachable
-    │   └── QueueUnreachable     the queue of notifications
+    │   ├── QueueUnreachable     the queue of notifications
+    │   └── RegistryUnreachable  the Schema Registry
     ├── RejectedReference        a message or location that lfk refuses                 exit 1
     │   ├── MalformedMessage, MessageTooLarge, FramesNotAllowed
     │   ├── ForbiddenLocation, InvalidLocation
@@ -25,10 +27,12 @@
     │   └── StoreFull
     ├── BrokerError
     │   ├── BrokerFull           the embedded broker's partition has no room left
-    │   ├── TopicMissing, BrokerDenied                                                  exit 2
+    │   ├── TopicMissing, BrokerDenied, BrokerUntrusted                                 exit 2
     │   ├── InstanceTaken        another hub has this hub's name in the group                exit 2
     │   └── SettlementLost       a commit whose outcome is not known
     │       └── SettlementRefused    a commit of which nothing counts
+    ├── RegistryError            the Schema Registry answered, with a refusal           exit 2
+    │   └── RegistryDenied, SchemaMissing, SchemaRefused
     ├── MediaError
     │   ├── AudioEmpty, AudioUndecodable, NoAudioTrack
     │   └── AudioTooLong, AudioTooLarge
@@ -69,6 +73,7 @@ class Suspect(str, Enum):
     """A part of a hub that may be at fault for a job's failure."""
 
     STORE = "store"
+    REGISTRY = "registry"
     SCRATCH = "scratch"
     MODEL = "model"
     ENGINE = "engine"
@@ -110,6 +115,13 @@ class UsageError(LfkError):
     kind = Kind.FATAL
     exit_code = ExitCode.USAGE
     hint = "see `lfk COMMAND --help`, or run `lfk doctor`"
+
+
+class BrokerSettingsInvalid(UsageError):
+    """What is set for Kafka contradicts itself, is unknown to librdkafka, or does not fit the broker."""
+
+    code = "broker_settings"
+    hint = "check API_KEY, API_SECRET and the LFK_KAFKA_* settings; docs/kafka.md shows them for each kind of cluster"
 
 
 class UnsupportedFeature(UsageError):
@@ -155,6 +167,14 @@ class QueueUnreachable(Unreachable):
 
     code = "queue_unreachable"
     hint = "check LFK_LISTEN_QUEUE, AWS_REGION, AWS_ENDPOINT_URL_SQS and the network"
+
+
+class RegistryUnreachable(Unreachable):
+    """The Schema Registry does not answer, or answers 5xx."""
+
+    code = "registry_unreachable"
+    suspect = Suspect.REGISTRY
+    hint = "check SCHEMA_REGISTRY_URL and the network; `lfk doctor` tests it"
 
 
 class RejectedReference(LfkError):
@@ -343,7 +363,16 @@ class BrokerDenied(BrokerError):
     code = "broker_denied"
     kind = Kind.FATAL
     exit_code = ExitCode.USAGE
-    hint = "check API_KEY, API_SECRET and the rights (docs/access.md); `lfk doctor` tests them"
+    hint = "check API_KEY and API_SECRET (or LFK_KAFKA_SASL_*) and the rights (docs/access.md); `lfk doctor` tests them"
+
+
+class BrokerUntrusted(BrokerError):
+    """The broker's certificate proves nothing to this machine: another authority, another name, or out of its time."""
+
+    code = "broker_untrusted"
+    kind = Kind.FATAL
+    exit_code = ExitCode.USAGE
+    hint = "name the file with the authority's certificate in LFK_KAFKA_SSL_CA_LOCATION"
 
 
 class InstanceTaken(BrokerError):
@@ -368,6 +397,40 @@ class SettlementRefused(SettlementLost):
 
     code = "settlement_refused"
     hint = "nothing has to be done: it is tried again, or another hub does the work"
+
+
+class RegistryError(LfkError):
+    """The Schema Registry answered, with a refusal."""
+
+    code = "registry_error"
+    kind = Kind.FATAL
+    exit_code = ExitCode.USAGE
+    suspect = Suspect.REGISTRY
+    hint = "check SCHEMA_REGISTRY_URL; `lfk doctor` tests it"
+
+
+class RegistryDenied(RegistryError):
+    """The credentials do not allow it, or the registry's certificate is not trusted."""
+
+    code = "registry_denied"
+    hint = "check SCHEMA_REGISTRY_KEY, SCHEMA_REGISTRY_SECRET and what they may do; `lfk doctor` tests them"
+
+
+class SchemaMissing(RegistryError):
+    """lfk's schema is not registered under the subject of a topic."""
+
+    code = "schema_missing"
+    hint = "register the schemas with `lfk init`, under the same SCHEMA_TYPE"
+
+
+class SchemaRefused(RegistryError):
+    """The registry finds the schema incompatible with what its subject holds."""
+
+    code = "schema_refused"
+    hint = (
+        "another schema is registered under that subject: use a topic of another name, or have whoever owns the "
+        "subject delete it or set its compatibility to NONE"
+    )
 
 
 class MediaError(LfkError):

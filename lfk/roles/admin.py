@@ -27,7 +27,7 @@ _UNLIMITED = -1
 class Step:
     """What became of one thing."""
 
-    #: ``topic``, ``place`` or ``source folder``.
+    #: ``broker``, ``topic``, ``schema``, ``place`` or ``source folder``.
     kind: str
     name: str
     #: It was made now, or (dry run) would be.
@@ -37,7 +37,12 @@ class Step:
 
 
 def make_topics(broker: Broker, plans: Sequence[TopicPlan], *, dry_run: bool) -> Iterator[Step]:
-    """Create what is missing and look at what is there."""
+    """Create what is missing and look at what is there; nothing of it where the broker lets nobody in."""
+    try:
+        broker.check()
+    except LfkError as error:
+        yield Step("broker", broker.address, error=error)
+        return
     for plan in plans:
         try:
             state = broker.describe([plan.name]).get(plan.name)

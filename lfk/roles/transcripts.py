@@ -145,7 +145,7 @@ class Reader:
     def record(self, record: Delivered) -> None:
         """Take one record of the announcements' topic; errors as for :meth:`announcement`."""
         try:
-            announcement = self._codec.decode_announcement(record.value)
+            announcement = self._through_outages(partial(self._codec.decode_announcement, record.value))
         except RejectedReference as error:
             partition = record.partition
             self._problem(f"{partition.topic}/{partition.number}@{record.offset}", error)

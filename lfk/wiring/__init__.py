@@ -5,9 +5,7 @@ from lfk.wiring.batch import chosen, estimated, look_at_batch, open_batches, ope
 from lfk.wiring.broker import (
     announce_broker,
     broker_record,
-    codec,
     find_broker,
-    kafka_config,
     real_broker,
     reference_sender,
     running_broker,
@@ -18,6 +16,7 @@ from lfk.wiring.doctor import doctor_looks, shown_settings
 from lfk.wiring.failures import failure_choice, open_failures, open_retrier
 from lfk.wiring.hubs import engine_kind, open_hub, rendering, worker_count
 from lfk.wiring.listening import open_listener
+from lfk.wiring.messages import codec
 from lfk.wiring.places import open_store, place, roots, store_root
 from lfk.wiring.reading import open_reader, prints_texts, read_announcements, reader_group
 from lfk.wiring.syncing import (
@@ -45,7 +44,6 @@ __all__ = [
     "failure_choice",
     "find_broker",
     "init_steps",
-    "kafka_config",
     "look_around",
     "look_at_batch",
     "open_batches",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from lfk.core.errors import UsageError
 from lfk.settings import Settings
 from lfk.wiring.batch import open_batches
-from lfk.wiring.broker import codec, find_broker, real_broker, topic_plans
+from lfk.wiring.broker import find_broker, real_broker, topic_plans
+from lfk.wiring.messages import codec, register_schemas
 from lfk.wiring.places import open_store, roots, store_root
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def init_steps(settings: Settings, source: str | None) -> Iterator[Step]:
     yield from make_places(store, places, dry_run=settings.dry_run)
     if settings.bootstrap:
         yield from make_topics(real_broker(settings), topic_plans(settings), dry_run=settings.dry_run)
+    yield from register_schemas(settings)
     if folder is not None:
         models = settings.models or SOURCE_MODELS
         yield from make_source_folders(Path(folder).expanduser(), models, dry_run=settings.dry_run)

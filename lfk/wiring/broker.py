@@ -10,19 +10,20 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lfk.brokers.base import Broker, Publisher, TopicPlan
 from lfk.core.addressing import Roots
-from lfk.core.errors import BrokerUnreachable, BucketMissing, LfkError, ObjectMissing, UsageError
+from lfk.core.errors import BrokerUnreachable, BucketMissing, LfkError, ObjectMissing
 from lfk.core.location import Location
 from lfk.roles.sender import ReferenceSender
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
+from lfk.wiring.kafka import embedded_extras, kafka_config
+from lfk.wiring.messages import writing_codec
 from lfk.wiring.places import roots, store_root
 
 if TYPE_CHECKING:
-    from lfk.brokers.codec import Codec
     from lfk.brokers.embedded import EmbeddedBroker
     from lfk.roles.reconcile import Reconciler
     from lfk.roles.tracing import Tracer
@@ -34,19 +35,6 @@ BROKER_RECORD = "broker"
 _BROKER_RECORD_LIMIT = 4096
 #: How often the host of an embedded broker looks into the outbox.
 _KEEPER_SECONDS = 2.0
-
-
-def kafka_config(settings: Settings) -> dict[str, Any]:
-    """librdkafka's own settings, from ours and the LFK_KAFKA_* pass-through."""
-    config: dict[str, Any] = {"bootstrap.servers": settings.bootstrap}
-    if settings.api_key:
-        config |= {
-            "security.protocol": "SASL_SSL",
-            "sasl.mechanisms": "PLAIN",
-            "sasl.username": settings.api_key,
-            "sasl.password": settings.api_secret,
-        }
-    return {**config, **settings.kafka}
 
 
 def real_broker(settings: Settings) -> Broker:
@@ -113,7 +101,7 @@ def _embedded(settings: Settings, address: str) -> EmbeddedBroker:
     from lfk.brokers.embedded import EmbeddedBroker
 
     guarded = (settings.topic_audio, settings.topic_bulk, settings.topic_retry)
-    return EmbeddedBroker(address, settings.group, guarded, settings.kafka)
+    return EmbeddedBroker(address, settings.group, guarded, embedded_extras(settings))
 
 
 def topic_plans(settings: Settings) -> Sequence[TopicPlan]:
@@ -169,7 +157,7 @@ def running_broker(settings: Settings, store: ObjectStore) -> Iterator[Broker]:
         stack.callback(withdraw_broker, settings, store)
         publisher = broker.publisher()
         stack.callback(publisher.close)
-        sender = ReferenceSender(broker.publisher(), codec(settings), settings.topic_audio, "lfk/reconcile")
+        sender = ReferenceSender(broker.publisher(), writing_codec(settings), settings.topic_audio, "lfk/reconcile")
         stack.callback(sender.close)
         unreadable: set[Location] = set()
         known = drain(store, where.records, publisher, unreadable)
@@ -208,23 +196,12 @@ def _keep_fed(
             log.warning("the outbox is looked at again in %.0f s: %s", _KEEPER_SECONDS, error)
 
 
-def codec(settings: Settings) -> Codec:
-    """How messages are written: bare JSON, or what the Schema Registry says."""
-    from lfk.brokers.codec import JsonCodec
-
-    if settings.registry_url or settings.schema_type != "JSON":
-        raise UsageError(
-            "SCHEMA_REGISTRY_URL and SCHEMA_TYPE=Avro are not supported by this version",
-            hint="unset both: messages are then bare UTF-8 JSON",
-        )
-    return JsonCodec()
-
-
 def reference_sender(
     settings: Settings, store: ObjectStore, role: str, *, bulk: bool = False, tracer: Tracer | None = None
 ) -> ReferenceSender:
     """Sends references to the broker, or leaves them in the store's outbox while no embedded broker runs."""
     topic = settings.topic_bulk if bulk else settings.topic_audio
+    messages = writing_codec(settings)
     broker = find_broker(settings, store)
     publisher: Publisher
     if broker is not None:
@@ -234,4 +211,4 @@ def reference_sender(
 
         log.info("no embedded broker runs on this store: references wait in its outbox for the next `lfk up`")
         publisher = OutboxPublisher(store, roots(settings).records, time.time)
-    return ReferenceSender(publisher, codec(settings), topic, f"lfk/{role}", tracer)
+    return ReferenceSender(publisher, messages, topic, f"lfk/{role}", tracer)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from lfk.core.errors import UsageError
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
-from lfk.wiring.broker import codec, kafka_config
+from lfk.wiring.kafka import kafka_config
+from lfk.wiring.messages import writing_codec
 from lfk.wiring.places import roots
 from lfk.wiring.syncing import confirm_topic, request
 
@@ -63,7 +64,7 @@ def open_chunk_sender(
             confirm_topic(settings, settings.topic_chunks)
             publisher = broker.publisher()
             stack.callback(publisher.close)
-        yield ChunkSender(publisher, codec(settings), plan, report, stop.is_set, moved)
+        yield ChunkSender(publisher, writing_codec(settings), plan, report, stop.is_set, moved)
 
 
 @contextmanager
@@ -116,7 +117,7 @@ def open_gateway(
         abandon = threading.Event()
         gateway = Gateway(
             broker=broker,
-            codec=codec(settings),
+            codec=writing_codec(settings),
             keeper=Keeper(store, where, spool, abandon),
             spool=spool,
             plan=plan,

@@ -10,7 +10,7 @@ from lfk.core.errors import UsageError
 from lfk.core.location import Location
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
-from lfk.wiring.broker import codec
+from lfk.wiring.messages import codec
 from lfk.wiring.places import roots
 from lfk.wiring.syncing import sync_job
 

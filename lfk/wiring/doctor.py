@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from lfk.brokers.base import Broker
 from lfk.environment import KAFKA_PREFIX
 from lfk.settings import Settings, is_kafka_secret, specs, value_text
-from lfk.wiring.broker import codec, find_broker, topic_plans
+from lfk.wiring.broker import find_broker, topic_plans
 from lfk.wiring.hubs import engine_kind, rendering, worker_count
+from lfk.wiring.messages import codec, look_at_schemas
 from lfk.wiring.places import open_store, roots
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def doctor_looks(settings: Settings) -> Mapping[str, Look]:
         "transcripts": lambda: doctor.look_at_place(store(), roots(settings).transcripts),
         "writing": lambda: doctor.look_at_writing(store(), roots(settings).records),
         "broker": lambda: _look_at_broker(settings, store()),
+        **({"registry": lambda: look_at_schemas(settings)} if settings.registry_url else {}),
         "listen": lambda: _look_at_listening(settings),
         "engine": lambda: _look_at_engine(settings),
         "ffmpeg": doctor.look_for_ffmpeg,

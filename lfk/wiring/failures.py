@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from lfk.core.errors import RejectedReference, UsageError
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
-from lfk.wiring.broker import codec, find_broker, reference_sender
+from lfk.wiring.broker import find_broker, reference_sender
+from lfk.wiring.messages import codec
 from lfk.wiring.places import roots
 from lfk.wiring.syncing import confirm_topic
 

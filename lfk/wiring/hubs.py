@@ -20,7 +20,8 @@ from lfk.core.retry import RetryPolicy
 from lfk.environment import inherited
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
-from lfk.wiring.broker import codec, lanes, reference_sender
+from lfk.wiring.broker import lanes, reference_sender
+from lfk.wiring.messages import writing_codec
 from lfk.wiring.models import hashes_file, models_folder, open_library
 from lfk.wiring.places import open_folder, place, roots
 from lfk.wiring.telemetry import Telemetry, watch_backlog
@@ -145,7 +146,7 @@ def open_hub(
     where = roots(settings)
     workers = worker_count(settings)
     slots = workers + settings.prefetch
-    messages = codec(settings)
+    messages = writing_codec(settings)
     failures = Failures(store, where.records)
     copies = copies_folder(settings)
     with ExitStack() as stack:
@@ -186,6 +187,7 @@ def open_hub(
             speech=SAMPLE,
             rendering=rendering(settings),
             stop=stop,
+            registry_answers=messages.check,
         )
         threads = JobThreads(runner, slots + 1, probes=probes.by_suspect(), record_failure=record_failure)
         plan = HubPlan(

@@ -18,7 +18,8 @@ from lfk.core.errors import BrokerUnreachable, Unreachable, UsageError
 from lfk.environment import inherited
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
-from lfk.wiring.broker import codec, embedded_address, find_broker
+from lfk.wiring.broker import embedded_address, find_broker
+from lfk.wiring.messages import codec
 from lfk.wiring.places import roots
 
 if TYPE_CHECKING:
@@ -183,10 +184,11 @@ def _read_store(
     settings: Settings, store: ObjectStore, reader: Reader, stop: threading.Event, since: int | None
 ) -> None:
     """What the manifests tell, but for transcripts that were announced already."""
+    from lfk.brokers.codec import JsonCodec
     from lfk.roles.transcripts import announcements_in_store
 
     announced = reader.transcripts()
-    for announcement in announcements_in_store(store, codec(settings), roots(settings), since):
+    for announcement in announcements_in_store(store, JsonCodec(), roots(settings), since):
         if stop.is_set():
             return
         if announcement.path_to_transcript not in announced:

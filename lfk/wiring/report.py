@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
-from lfk.wiring.broker import codec
 from lfk.wiring.places import roots
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ def tally(settings: Settings, store: ObjectStore, stop: threading.Event) -> Tall
         Unreachable, BucketMissing: the store.
         UsageError: LFK_FROM is no time.
     """
+    from lfk.brokers.codec import JsonCodec
     from lfk.core.report import Tally
     from lfk.engine.models.library import own_manifest
     from lfk.roles.transcripts import announcements_in_store, parse_start
@@ -30,7 +30,7 @@ def tally(settings: Settings, store: ObjectStore, stop: threading.Event) -> Tall
     where = roots(settings)
     counted = Tally(lambda model: sizes.get(f"whisper/{model}"))
     since = parse_start(settings.start_from, int(time.time() * 1000))
-    for announcement in announcements_in_store(store, codec(settings), where, since):
+    for announcement in announcements_in_store(store, JsonCodec(), where, since):
         if stop.is_set():
             break
         counted.take(announcement)

@@ -15,7 +15,8 @@ from lfk.core.errors import BrokerUnreachable, UsageError
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
 from lfk.telemetry.page import Page
-from lfk.wiring.broker import codec, find_broker, lanes
+from lfk.wiring.broker import find_broker, lanes
+from lfk.wiring.messages import codec
 from lfk.wiring.places import roots
 
 if TYPE_CHECKING:

@@ -295,6 +295,13 @@ SCENES: Mapping[str, Scene] = {
         elsewhere={"kafka-configs.sh": "tests/acceptance/test_forget.py"},
     ),
     "docs/hub.md": Scene(elsewhere={"curl": "tests/acceptance/test_hub_life.py"}),
+    "docs/kafka.md": Scene(
+        elsewhere={
+            "lfk doctor -q": "tests/acceptance/test_secured_kafka.py"
+            "::test_the_doctor_goes_on_where_the_broker_lets_nobody_in",
+            "lfk doctor": "tests/acceptance/test_schema_registry.py::test_init_registers_once_and_the_doctor_looks",
+        },
+    ),
     "docs/listen.md": Scene(
         prepare=lambda lfk: expect_ok(lfk("init")),
         environ={"LFK_WEBHOOK_TOKEN": "0123456789abcdef0123456789abcdef"},

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from lfk.brokers.codec import validator
+from lfk.brokers.strict_json import validator
 from lfk.core.options import OPTIONS
 
 #: A path that leads to audio, below the audio root.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from lfk.brokers import kafka as kafka_module
+from lfk.brokers import kafka_contact
 from lfk.brokers.base import Partition, TopicPlan
 from lfk.brokers.kafka import KafkaBroker
 from lfk.core.errors import BrokerUnreachable
@@ -28,7 +29,8 @@ QUESTIONS: list[Callable[[KafkaBroker], object]] = [
 @pytest.mark.kafka
 @pytest.mark.slow
 def test_a_silent_broker_is_an_outage(own_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka_module, "REQUEST_SECONDS", 2.0)
+    for module in (kafka_module, kafka_contact):
+        monkeypatch.setattr(module, "REQUEST_SECONDS", 2.0)
     server = own_server(kafka_server)
     broker = KafkaBroker({"bootstrap.servers": server.address.bootstrap})
     broker.ensure_topics([TopicPlan(TOPIC, 1, 1)])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lfk.brokers.base import Record
-from lfk.brokers.codec import JsonCodec
+from lfk.brokers.codec import Codec, JsonCodec
 from lfk.brokers.memory import MemoryBroker
 from lfk.core.errors import LfkError, ModelMissing, Suspect
 from lfk.core.location import Location
@@ -145,6 +145,7 @@ class HubBench:
         self.store = FaultyStore()
         self.store.ensure(ROOTS.audio)
         self.failures = Failures(self.store, ROOTS.records)
+        self.codec: Codec = JsonCodec()
         self.missed = 0
         #: Set: audio is noted as to be deleted in time.
         self.expiring: Expiring | None = None
@@ -192,7 +193,7 @@ class HubBench:
         stop = threading.Event()
         pool = EnginePool(kind, workers)
         scratch = Scratch(self.folder, 1 << 20)
-        codec = JsonCodec()
+        codec = self.codec
         runner = JobRunner(
             store=self.store,
             roots=ROOTS,
@@ -222,6 +223,7 @@ class HubBench:
             speech=SAMPLE,
             rendering=_RENDERING,
             stop=stop,
+            registry_answers=codec.check,
         )
         slots = workers + 1
         looks = {**probes.by_suspect(), **self.looks()}

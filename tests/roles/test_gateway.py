@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from lfk.brokers.base import Partition, Progress, Record
-from lfk.brokers.codec import JsonCodec
+from lfk.brokers.codec import Codec, JsonCodec
 from lfk.brokers.memory import MemoryBroker
 from lfk.core.chunks import AudioChunk
 from lfk.core.errors import MessageTooLarge, SettlementLost, SettlementRefused, StoreUnreachable
@@ -28,6 +29,7 @@ from lfk.roles.hub.answers import Topics
 from lfk.stores.base import REFERRED, SOURCE
 from lfk.stores.memory import MemoryStore
 from tests.roles.roots import ROOTS
+from tests.roles.silent_registry import SilentRegistryCodec
 
 CODEC = JsonCodec()
 PLAN = GatewayPlan(
@@ -67,6 +69,7 @@ class World:
         self.clock = Clock()
         self.outcomes: list[Joined] = []
         self.plan = PLAN
+        self.codec: Codec = CODEC
         self.budget = 1 << 20
         self.outages = 0
         self.gateways = 0
@@ -85,7 +88,7 @@ class World:
         spool = Spool(own, self.budget)
         return Gateway(
             broker=self.broker,
-            codec=CODEC,
+            codec=self.codec,
             keeper=Keeper(self.store, ROOTS, spool, abandon),
             spool=spool,
             plan=self.plan,
@@ -397,6 +400,28 @@ def test_an_outage_of_the_store_is_waited_out(world: World, monkeypatch: pytest.
     world.outages = 3
     world.send(*numbered("a.mp3", b"one"))
     assert world.run().joined == 1
+
+
+def test_an_outage_of_the_registry_is_waited_out_in_order(world: World) -> None:
+    codec = world.codec = SilentRegistryCodec()
+    gateway = world.gateway()
+    # Chunks without numbers: joined in any other order they are another audio.
+    first, *rest = older("b.wav", b"aaaa", b"bbbb", b"cc", pair=None)
+    world.send(first)
+    world.turn(gateway)
+    codec.silent.set()
+    world.send(*rest)
+    world.turn(gateway)
+    assert world.outcomes == []
+    assert 1 <= codec.asked <= 2
+    codec.silent.clear()
+    world.clock.now += 5
+    deadline = time.monotonic() + 20
+    while not world.outcomes and time.monotonic() < deadline:
+        world.turn(gateway, 1)
+    assert [one.error for one in world.outcomes] == [None]
+    assert world.stored("b.wav")[44:] == b"aaaabbbbcc"
+    assert world.records("dlq") == []
 
 
 def test_more_than_the_scratch_holds_costs_the_latest_audio(world: World) -> None:

@@ -16,14 +16,16 @@ from lfk.core.errors import (
     StoreUnreachable,
     Suspect,
 )
+from lfk.core.identity import event_id
 from lfk.core.location import Location
 from lfk.engine.base import Task
 from lfk.roles.demo import SAMPLE
 from lfk.roles.hub import due, self_check
 from lfk.roles.hub import hub as hub_module
 from lfk.roles.hub.answers import RETRY_DUE, RETRY_EVENT
-from tests.roles.hub_bench import FaultyKind, HubBench, wait_until
+from tests.roles.hub_bench import LANES, FaultyKind, HubBench, wait_until
 from tests.roles.roots import ROOTS
+from tests.roles.silent_registry import SilentRegistryCodec
 
 NAMES = tuple(f"simple/tiny/{number}.wav" for number in range(12))
 
@@ -55,6 +57,34 @@ def test_an_outage_of_the_store_costs_no_attempt(bench: HubBench, error: Excepti
         assert running.hub.trouble is None
     assert bench.outcomes() == {"done": len(NAMES)}
     assert not bench.dead_letters()
+
+
+def test_an_outage_of_the_registry_costs_neither_attempts_nor_order(
+    bench: HubBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "_AGAIN_SECONDS", 0.2)
+    codec = bench.codec = SilentRegistryCodec()
+    codec.silent.set()
+    with bench.hub(attempts=1) as running:
+        # Of each audio several, so that there is an order to be lost.
+        bench.refer(*NAMES[:3] * 4)
+        wait_until(lambda: running.hub.trouble is not None)
+        assert running.hub.trouble is not None
+        assert running.hub.trouble.suspect is Suspect.REGISTRY
+        time.sleep(0.3)
+        assert bench.announcements() == []
+        codec.silent.clear()
+        wait_until(bench.answered(12))
+        assert running.hub.trouble is None
+    assert bench.outcomes() == {"done": 12}
+    assert not bench.dead_letters()
+    sent = [
+        event_id(LANES["fresh"], record.partition.number, record.offset, record.timestamp, record.key)
+        for record in bench.broker.snapshot(LANES["fresh"])
+    ]
+    for name in NAMES[:3]:
+        answered = [sent.index(one.event_id) for one in bench.announcements() if str(one.path_to_audio).endswith(name)]
+        assert answered == sorted(answered)
 
 
 def test_a_forbidden_object_is_that_jobs_failure(bench: HubBench) -> None:

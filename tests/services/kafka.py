@@ -1,7 +1,7 @@
 """Apache Kafka: one KRaft node, broker and controller in one process, in memory-thrifty settings.
 
 Clients may be sent through another address (a toxiproxy) by ``advertised``; the broker's talk with itself, which
-transactions need, goes past it.
+transactions need, goes past it. With ``security`` it has further listeners, as clusters of organisations have them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import subprocess
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.services import containers
+from tests.services.certificates import Certificates
 from tests.services.process import Running, ServerFailedError, ServerProcess, free_ports, started
 from tests.services.programs import MavenProgram, MissingError
 
@@ -81,6 +82,54 @@ class KafkaServer:
     """A broker in PLAINTEXT. Behind a proxy, ``bootstrap`` is what the proxy passes on to."""
 
     bootstrap: str
+    #: Addresses of further listeners by name, see :class:`Security`.
+    secured: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Security:
+    """Who is let in through which listener.
+
+    ``SASL``: TLS with user and password (PLAIN) or with ``scram_user`` and password (SCRAM-SHA-512); ``MTLS``: TLS with
+    a client certificate; ``EXPIRED`` and ``ELSEWHERE``: TLS with a certificate that is out of date, or another host's.
+    """
+
+    certificates: Certificates
+    user: str
+    scram_user: str
+    password: str
+
+    def settings(self, ports: Mapping[str, int]) -> dict[str, str]:
+        """The broker's settings for these listeners, but for those that name all listeners."""
+        sasl, module = "listener.name.sasl", "org.apache.kafka.common.security"
+        stores = {
+            "SASL": self.certificates.server,
+            "MTLS": self.certificates.server,
+            "EXPIRED": self.certificates.expired_server,
+            "ELSEWHERE": self.certificates.elsewhere_server,
+        }
+        settings = {
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(self.certificates.authority),
+            "listener.name.mtls.ssl.client.auth": "required",
+            f"{sasl}.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
+            f"{sasl}.plain.sasl.jaas.config": (
+                f'{module}.plain.PlainLoginModule required user_{self.user}="{self.password}";'
+            ),
+            f"{sasl}.scram-sha-512.sasl.jaas.config": f"{module}.scram.ScramLoginModule required;",
+        }
+        for name in ports:
+            settings[f"listener.name.{name.lower()}.ssl.keystore.type"] = "PEM"
+            settings[f"listener.name.{name.lower()}.ssl.keystore.location"] = str(stores[name].both)
+        return settings
+
+    def scram(self) -> list[str]:
+        """What formatting is told, so that the SCRAM user is there from the start."""
+        return ["--add-scram", f"SCRAM-SHA-512=[name={self.scram_user},password={self.password}]"]
+
+
+#: The listeners of :class:`Security` and what each speaks.
+_SECURED = {"SASL": "SASL_SSL", "MTLS": "SSL", "EXPIRED": "SSL", "ELSEWHERE": "SSL"}
 
 
 def from_environment(environ: Mapping[str, str]) -> KafkaServer | None:
@@ -91,13 +140,19 @@ def from_environment(environ: Mapping[str, str]) -> KafkaServer | None:
 
 @contextlib.contextmanager
 def start(
-    folder: Path, cache: Path, *, advertised: int | None = None, extra: Mapping[str, str] | None = None
+    folder: Path,
+    cache: Path,
+    *,
+    advertised: int | None = None,
+    security: Security | None = None,
+    extra: Mapping[str, str] | None = None,
 ) -> Iterator[Running[KafkaServer]]:
     """A broker on 127.0.0.1 with its data and log below ``folder``.
 
     Args:
         advertised: the port of 127.0.0.1 that clients are told to use, where it is not the broker's own.
         extra: further settings, which win.
+        security: what its further listeners know; without it there are none.
 
     Raises:
         MissingError: Java or the jars are absent.
@@ -111,24 +166,30 @@ def start(
     command = [java, *_JAVA, f"-Dlog4j2.configurationFile={logging}", "-cp", f"{PROGRAM.jars(cache)}/*"]
 
     def make() -> Running[KafkaServer]:
-        client, internal, controller = free_ports(3)
+        client, internal, controller, *more = free_ports(3 + len(_SECURED))
+        secured = dict(zip(_SECURED, more, strict=True)) if security else {}
         configuration = folder / f"server-{client}.properties"
+        open_to_all = {"CLIENT": advertised or client, "INTERNAL": internal, **secured}
         settings = _SETTINGS | {
-            "listeners": f"CLIENT://{_HOST}:{client},INTERNAL://{_HOST}:{internal},CONTROLLER://{_HOST}:{controller}",
-            "advertised.listeners": f"CLIENT://{_HOST}:{advertised or client},INTERNAL://{_HOST}:{internal}",
+            "listeners": _listeners({**open_to_all, "CLIENT": client, "CONTROLLER": controller}),
+            "advertised.listeners": _listeners(open_to_all),
             "controller.quorum.voters": f"1@{_HOST}:{controller}",
             "log.dirs": str(folder / f"data-{client}"),
-            **(extra or {}),
         }
+        if security:
+            settings |= security.settings(secured)
+            settings["listener.security.protocol.map"] += "".join(f",{name}:{_SECURED[name]}" for name in secured)
+        settings |= extra or {}
         configuration.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
-        _format(command, configuration)
+        _format(command, configuration, security.scram() if security else [])
         process = ServerProcess(
             "kafka",
             [*command, "kafka.Kafka", str(configuration)],
             log=folder / "kafka.log",
             answers=broker_answers(f"{_HOST}:{internal}"),
         )
-        return Running(KafkaServer(f"{_HOST}:{client}"), process)
+        addresses = {name: f"{_HOST}:{port}" for name, port in secured.items()}
+        return Running(KafkaServer(f"{_HOST}:{client}", addresses), process)
 
     with started(make) as server:
         yield server
@@ -169,10 +230,14 @@ def broker_answers(bootstrap: str) -> Callable[[], bool]:
     return answers
 
 
-def _format(command: list[str], configuration: Path) -> None:
+def _listeners(ports: Mapping[str, int]) -> str:
+    return ",".join(f"{name}://{_HOST}:{port}" for name, port in ports.items())
+
+
+def _format(command: list[str], configuration: Path, more: list[str]) -> None:
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     # Behind an equals sign: one id in 64 begins with a dash, which would be read as an option of its own.
-    arguments = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(configuration)]
+    arguments = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(configuration), *more]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=_FORMAT_WITHIN, check=False)
     if done.returncode:
         raise ServerFailedError(f"kafka could not format its data folder:\n{done.stdout}{done.stderr}")

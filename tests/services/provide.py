@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.services import kafka, minio, toxiproxy, versitygw
+from tests.services import kafka, minio, schema_registry, toxiproxy, versitygw
 from tests.services.containers import engine_answers
 from tests.services.process import Running, ServerFailedError
 from tests.services.programs import MissingError, Program
@@ -41,6 +41,7 @@ SERVICES = {
         ("minio", "LFK_TEST_S3", minio),
         ("versitygw", "LFK_TEST_VERSITYGW", versitygw),
         ("toxiproxy", "LFK_TEST_TOXIPROXY", toxiproxy),
+        ("schema-registry", "LFK_TEST_SCHEMA_REGISTRY", schema_registry),
     )
 }
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lfk.brokers.codec import JsonCodec, validator
+from lfk.brokers.codec import JsonCodec
+from lfk.brokers.strict_json import validator
 from lfk.core.chunks import MAX_CHUNK_BYTES, AudioChunk
 from lfk.core.errors import FramesNotAllowed, MalformedMessage, MessageTooLarge, RejectedReference
 from lfk.core.messages import MAX_MESSAGE_BYTES, Announcement, AudioReference, Failure

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lfk.brokers.codec import validator
 from lfk.brokers.quick_schema import compiled
+from lfk.brokers.strict_json import validator
 from lfk.resources import resource
 
 SCHEMA = json.loads(resource("schemas/audio-reference.json").read_text(encoding="utf-8"))

@@ -40,6 +40,7 @@ from lfk.core.messages import AudioReference
 from lfk.roles.at_work import at_work
 from lfk.roles.chunks.answers import Answers
 from lfk.roles.chunks.audio import Audio, GatewaySummary, Joined, Stopped, key_of
+from lfk.roles.chunks.incoming import Incoming
 from lfk.roles.chunks.keeper import Keeper
 from lfk.roles.chunks.partitions import Answer, Owned, Partitions
 from lfk.roles.chunks.plan import GatewayPlan
@@ -105,6 +106,7 @@ class Gateway:
         self._stored: queue.SimpleQueue[_Stored] = queue.SimpleQueue()
         self._storing = 0
         self._paused: set[Partition] = set()
+        self._incoming = Incoming(self._take_in, clock)
         self._looked = self._settled_at = self._active_at = clock()
         self._joined_group = False
         self.pulse = Pulse()
@@ -140,13 +142,12 @@ class Gateway:
         self.pulse.beat()
         busy = bool(self._storing) or self._partitions.unsettled
         record = self._member.poll(_BUSY_POLL_SECONDS if busy else _IDLE_POLL_SECONDS)
-        if record is not None:
-            self._take_in(record)
+        self._incoming.add(record)
         self._serve()
         self._look_for_late()
         self._steer_flow()
         self.in_hand = self._partitions.in_hand
-        if self.in_hand:
+        if self.in_hand or self._incoming.waits:
             self._active_at = self._clock()
 
     def _serve(self) -> None:
@@ -192,6 +193,7 @@ class Gateway:
             if audio.job.stage != "store":
                 self._forget(audio)
         self._paused.difference_update(partitions)
+        self._incoming.drop(partitions)
 
     def missed(self, partition: Partition, first: int) -> None:
         """Chunks have gone unread: what of their audios comes is incomplete, and is answered so."""
@@ -201,13 +203,13 @@ class Gateway:
     # --- taking in
 
     def _take_in(self, record: Delivered) -> None:
+        # Read before it is taken in: where a Schema Registry does not answer, it comes again.
+        chunk = self._read(record)
         owned = self._partitions.deliver(record)
         if owned is None:
             return
-        try:
-            chunk = self._codec.decode_chunk(record.value)
-        except RejectedReference as error:
-            self._partitions.answer(self._answers.refused(record, error))
+        if isinstance(chunk, RejectedReference):
+            self._partitions.answer(self._answers.refused(record, chunk))
             return
         audio = owned.partial.get(key_of(chunk))
         if audio is None:
@@ -231,6 +233,12 @@ class Gateway:
             self._fail(record.partition, owned, audio, audio.failure)
         elif audio.failure is None and audio.assembly.complete:
             self._begin_storing(record.partition, owned, audio)
+
+    def _read(self, record: Delivered) -> AudioChunk | RejectedReference:
+        try:
+            return self._codec.decode_chunk(record.value)
+        except RejectedReference as error:
+            return error
 
     def _repeats(self, owned: Owned, chunk: AudioChunk, record: Delivered) -> bool:
         """Whether a chunk repeats one of an audio that has ended; a name alone may be sent again at any time."""
@@ -361,7 +369,7 @@ class Gateway:
         partial = sum(len(owned.partial) for owned in self._partitions.owned.values())
         if partial > _MOST_AUDIOS or (self._spool.filled >= _FULL and not self._storing):
             self._evict()
-        if self._spool.filled >= _FULL:
+        if self._spool.filled >= _FULL or self._incoming.waits:
             going_on = [partition for partition in self._partitions.owned if partition not in self._paused]
             if going_on:
                 self._member.pause(going_on)

@@ -58,8 +58,9 @@ _LAST_SETTLEMENTS = 3
 _AGAIN_SECONDS = 2.0
 #: Trouble that lasts longer than this is not worth waiting for: other hubs may be well.
 _LEAVE_SECONDS = 30.0
-#: A store that does not answer is mostly out of everybody's reach, and what engines have found waits here to be kept.
+#: A store or registry that does not answer is mostly out of everybody's reach, and what engines have found waits here.
 _LEAVE_STORE_SECONDS = 300.0
+_SHARED = frozenset({Suspect.STORE, Suspect.REGISTRY})
 
 
 class Hub:
@@ -234,7 +235,7 @@ class Hub:
     def _keep_away(self) -> None:
         """Leave the partitions to others while trouble lasts, and come back when it is over."""
         trouble = self.trouble
-        patience = _LEAVE_STORE_SECONDS if trouble and trouble.suspect is Suspect.STORE else _LEAVE_SECONDS
+        patience = _LEAVE_STORE_SECONDS if trouble and trouble.suspect in _SHARED else _LEAVE_SECONDS
         if trouble is not None and not self._away and time.time() - trouble.since >= patience:
             log.warning("leaving the group until this hub is well")
             self._away = True
@@ -389,11 +390,10 @@ class Hub:
                 self._let_go(job)
             elif ours:
                 log.warning("the reference waits: %s", held.error, extra=_about(job))
-                self._let_go(job)
                 if isinstance(held, Ended):
                     self._holdings.take_back(job)
-                if not self._stop.is_set():
-                    self._waiting.add_later(job, self._clock() + _AGAIN_SECONDS)
+                # When this hub stops, nothing is started any more.
+                self._waiting.add_again(self._free_thread(job), job, self._clock() + _AGAIN_SECONDS)
             elif isinstance(held, Recorded):
                 # The answer matters more than its copy in the store; the dead letter says the same.
                 log.warning("the failure is not recorded in the store: %s", held.unrecorded, extra=_about(job))
@@ -454,10 +454,14 @@ class Hub:
         self._holdings.answer(Answer(job, [record], announcement))
 
     def _let_go(self, job: Job) -> None:
-        """The job's thread is free again."""
+        """The job's thread is free again, and so is its audio."""
+        self._waiting.release(self._free_thread(job))
+
+    def _free_thread(self, job: Job) -> Hashable:
+        """The job's thread is free again; the key that keeps its audio's other jobs waiting."""
         key, _job = self._running.pop(id(job))
         self._seen_running = tuple(other for _key, other in self._running.values())
-        self._waiting.release(key)
+        return key
 
     def _concluded(self, answer: Answer) -> None:
         """The answer is the broker's now."""

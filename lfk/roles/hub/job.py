@@ -187,7 +187,12 @@ class JobRunner:
         return announce(job, address, done)
 
     def describe(self, job: Job) -> None:
-        """Note what a job's record asks for, as far as that can be told without a look at the audio."""
+        """Note what a job's record asks for, as far as that can be told without a look at the audio.
+
+        Called by the hub's one thread, which must not wait for a Schema Registry: then it stays untold.
+        """
+        if not self._codec.knows(job.record.value):
+            return
         try:
             reference = job.reference = self._codec.decode_reference(job.record.value)
             address = job.address = resolve(reference.path_to_audio, reference.transcription_approach, self._roots)

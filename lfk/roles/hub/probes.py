@@ -36,8 +36,12 @@ class Probes:
         speech: Path,
         rendering: Rendering,
         stop: threading.Event,
+        registry_answers: Callable[[], None],
     ) -> None:
-        """``models``: the exact default model and what serves in its place; ``speech``: a recording that is well."""
+        """``models``: the exact default model and what serves in its place; ``speech``: a recording that is well.
+
+        ``registry_answers`` raises where the Schema Registry does not.
+        """
         self._store = store
         self._roots = roots
         self._scratch = scratch
@@ -47,11 +51,13 @@ class Probes:
         self._speech = speech
         self._options = parse_options({}, None, rendering).values
         self._stop = stop
+        self._registry_answers = registry_answers
 
     def by_suspect(self) -> Mapping[Suspect, Callable[[], None]]:
         """One look for every part that can be at fault."""
         return {
             Suspect.STORE: self.store_works,
+            Suspect.REGISTRY: self._registry_answers,
             Suspect.SCRATCH: self._scratch.check,
             Suspect.MODEL: self.model_is_there,
             Suspect.ENGINE: self.engine_works,

@@ -11,9 +11,9 @@
       trouble: no work is taken, the jobs that were held wait and lose no attempt, and the hub looks again and again
       until it is well
 
-The store, the disk and the default model are looked at at once. An engine's failures are mostly its audio's, so the
-engines are tried on speech of our own only after several audios in a row have failed and none has succeeded: a broken
-deployment stops there instead of turning the topic into dead letters.
+The store, the registry, the disk and the default model are looked at at once. An engine's failures are mostly its
+audio's, so the engines are tried on speech of our own only after several audios in a row have failed and none has
+succeeded: a broken deployment stops there instead of turning the topic into dead letters.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ class Waiting:
         self._describe = describe
         self._admission: Admission[Job] = Admission(plan.weights)
         self._due = DueJobs()
+        #: Jobs among them that were started already, by ``id``, and the key that each keeps busy meanwhile.
+        self._again: dict[int, Hashable] = {}
         self._suspects: deque[Job] = deque()
         #: A suspect runs.
         self._alone = False
@@ -36,6 +38,7 @@ class Waiting:
         """A job waits for its turn."""
         self._describe(job)
         if suspect:
+            self._admission.release(self._again.pop(id(job), None))
             self._suspects.append(job)
             return
         record = job.record
@@ -43,10 +46,19 @@ class Waiting:
         key = (record.partition.topic, record.key or (record.partition, record.offset))
         lane = self._lane_of[record.partition.topic]
         job.rank = self._lanes.index(lane)
-        self._admission.add(lane, key, job, job.model)
+        again = id(job) in self._again
+        if again:
+            self._admission.release(self._again.pop(id(job)))
+        self._admission.add(lane, key, job, job.model, first=again)
 
     def add_later(self, job: Job, due: float) -> None:
         """A job waits for its time, seconds since the epoch; :meth:`woken` gives it back."""
+        self._due.add(job, due)
+
+    def add_again(self, key: Hashable, job: Job, due: float) -> None:
+        """As :meth:`add_later`, for a job that :meth:`next` gave out with ``key``: its audio's later ones wait, too."""
+        self._alone = False
+        self._again[id(job)] = key
         self._due.add(job, due)
 
     def woken(self, now: float) -> list[Job]:
@@ -77,6 +89,8 @@ class Waiting:
         """Forget jobs by the ``id`` of the job object: their partition has gone."""
         self._admission.drop(gone)
         self._due.drop(gone)
+        for one in gone & self._again.keys():
+            self._admission.release(self._again.pop(one))
         self._suspects = deque(job for job in self._suspects if id(job) not in gone)
 
     def able(self, topic: str) -> int:
