@@ -6,6 +6,7 @@ import argparse
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,8 @@ def _run(case: Case, size: Size) -> dict[str, Any] | None:
     try:
         with tempfile.TemporaryDirectory(prefix="lfk-bench-") as folder:
             measured = case.run(Path(folder), size)
-    except (RuntimeError, OSError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other cases are to be measured
+        traceback.print_exc()
         print(f"  FAILED: {error}", flush=True)
         return None
     about = {

@@ -35,6 +35,8 @@ class Allowance:
 
     def __init__(self, limits: EngineLimits, file_bytes: int) -> None:
         self._limits = limits
+        #: See :attr:`EngineLimits.memory_bytes`.
+        self.memory_bytes = limits.memory_bytes
         self._seconds = limits.base_seconds + file_bytes / DECODE_BYTES_PER_SECOND
         self._loading = 0.0
         self.audio_seconds: float | None = None
