@@ -113,8 +113,7 @@ class ProcessEngine:
     def assist(self, kind: str, seconds: float, data: Mapping[str, Any]) -> Mapping[str, Any]:
         """See :class:`lfk.engine.team.Helper`."""
         child = self._begin({"type": "assist", "kind": kind, "data": dict(data)})
-        allowance = Allowance(self._limits, 0)
-        allowance.audio_is(seconds)
+        allowance = Allowance.for_piece(self._limits, seconds)
         try:
             answer: Mapping[str, Any] = _Errand(child, allowance).follow(self._stopped)["answer"]
         except _Refused as refused:

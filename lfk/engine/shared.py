@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: How much of a recognition's time goes into finding speech, by measurement; for progress alone.
 _DETECTION_PART = 0.3
 #: Segments that are aligned in one piece: some seconds of work, so that nobody waits long for an engine that helps.
-_ALIGNED_TOGETHER = 8
+_ALIGNED_TOGETHER = 4
 
 
 def speech(work: Work) -> list[Region]:

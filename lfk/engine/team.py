@@ -11,6 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from enum import Enum
 from typing import Any, Protocol, runtime_checkable
 
 from lfk.core.errors import LfkError
@@ -45,6 +46,14 @@ class Cooperative(Protocol):
 
     def cooperate(self, spare: Spare) -> None:
         """Where it finds them."""
+
+
+class Did(Enum):
+    """What became of a borrowed engine."""
+
+    PIECE = "piece"
+    NOTHING = "nothing"
+    FAILED = "failed"
 
 
 class Team:
@@ -84,21 +93,23 @@ class Team:
         try:
             while not over.is_set():
                 with spare() as engine:
-                    helping = isinstance(engine, Helper) and self._one_piece(number, engine)
-                if not helping:
+                    did = self._one_piece(number, engine) if isinstance(engine, Helper) else Did.NOTHING
+                if did is Did.FAILED:
+                    # What brings one engine down may bring down the next, and this is meant to save time.
+                    return
+                if did is Did.NOTHING:
                     over.wait(_LOOK_SECONDS)
         except ChildGone:
             # The task's own engine has ended, and so has the task.
             return
 
-    def _one_piece(self, number: int, engine: Helper) -> bool:
-        """Whether there was one."""
+    def _one_piece(self, number: int, engine: Helper) -> Did:
         piece = self._claim(number)
         if piece is None:
-            return False
-        about = {"number": piece["number"], "turn": piece["turn"]}
-        self._send({"type": "piece", **about, "answer": self._done(engine, piece)})
-        return True
+            return Did.NOTHING
+        answer = self._done(engine, piece)
+        self._send({"type": "piece", "number": piece["number"], "turn": piece["turn"], "answer": answer})
+        return Did.FAILED if answer is None else Did.PIECE
 
     def _claim(self, number: int) -> Mapping[str, Any] | None:
         """A piece, or None if there is none left."""
