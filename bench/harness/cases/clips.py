@@ -13,7 +13,7 @@ from bench.harness.stand import busy_part, seconds_of, stand, warm_up
 
 COUNT, SHORTEST, LONGEST = 100, 3.0, 15.0
 #: The command is run on so many of them a round; it starts anew for each, so more would only take longer.
-COMMANDS = 3
+COMMANDS = 2
 #: Batches that the tuned loop is tried with, on one thread; a clip is one region, so they hardly differ.
 BATCHES = (1, 8)
 LFK = "lfk, 2 engines"

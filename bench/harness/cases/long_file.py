@@ -61,4 +61,4 @@ def run(folder: Path, size: Size) -> Measured:
     )
 
 
-CASE = Case("long-file", "one long file", 5, run)
+CASE = Case("long-file", "one long file", 4.5, run)

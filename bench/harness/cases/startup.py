@@ -34,7 +34,7 @@ def run(folder: Path, size: Size) -> Measured:
         sides[THEIR_HELP] = lambda _turn: timed([whisperx, "--help"], environ)
     for side in sides.values():  # fills the disk cache
         side(0)
-    done = alternate(sides, size.turns(5))
+    done = alternate(sides, size.turns(3))
     figures = [
         Figure("`lfk --help`", "s", [one.wall for one in done[HELP]], Target(0.25, "at most")),
         ratio("engine: import and load against bare whisperx", done[ENGINE], done[BARE], Target(1.0)),
@@ -72,4 +72,4 @@ def _engine() -> Round:
     return Round(wall, used)
 
 
-CASE = Case("startup", "start of commands and engines", 2, run, smoke=0.5)
+CASE = Case("startup", "start of commands and engines", 1.4, run, smoke=0.5)

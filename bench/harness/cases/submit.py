@@ -66,4 +66,4 @@ def run(folder: Path, size: Size) -> Measured:
     )
 
 
-CASE = Case("submit", "submit from a list, republish from a listing", 2, run, smoke=0.1)
+CASE = Case("submit", "submit from a list, republish from a listing", 1.2, run, smoke=0.1)

@@ -35,4 +35,4 @@ def run(folder: Path, size: Size) -> Measured:
     )
 
 
-CASE = Case("sync-small", "sync of 2,000 × 256 KiB", 1.5, run, smoke=0.25)
+CASE = Case("sync-small", "sync of 2,000 × 256 KiB", 1, run, smoke=0.25)

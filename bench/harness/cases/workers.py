@@ -9,7 +9,7 @@ from bench.harness.figures import Round, Target, ratio
 from bench.harness.speech import lengths, record, stock
 from bench.harness.stand import Stand, seconds_of, stand, warm_up
 
-COUNT = 40
+COUNT = 30
 ONE, TWO = "lfk, 1 worker of 1 thread", "lfk, 2 workers of 1 thread"
 
 
@@ -43,4 +43,4 @@ def run(folder: Path, size: Size) -> Measured:
     )
 
 
-CASE = Case("workers", "1 → 2 workers on 2 cores", 2.5, run, smoke=0.3)
+CASE = Case("workers", "1 → 2 workers on 2 cores", 1.8, run, smoke=0.3)
