@@ -6,8 +6,9 @@ import json
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -314,13 +315,25 @@ def test_help_with_a_long_recording_changes_nothing(engine: ProcessEngine, tmp_p
             helped.append(kind)
             return answer
 
+    lent = threading.Lock()
+
+    @contextmanager
+    def spare() -> Iterator[Watched | None]:
+        free = lent.acquire(blocking=False)
+        try:
+            yield Watched() if free else None
+        finally:
+            if free:
+                lent.release()
+
     try:
-        engine.cooperate(lambda: nullcontext(Watched()))
+        engine.cooperate(spare)
         together = run(engine, audio, tmp_path, DIARISATION, batch_size=1)
-        # Blocks of these are longer than this recording.
+        # This recording is too short for two pieces of these.
         samples = tmp_path / "samples"
         samples.write_bytes(pieces[0].tobytes())
-        for kind, data in (("speech", {"block": 0}), ("voices", {"first": 2, "count": 5})):
+        said = {"language": "en", "segments": [{"start": 0.5, "end": 6.0, "text": spoken("conversation")[0][1]}]}
+        for kind, data in (("speech", {"block": 0}), ("voices", {"first": 2, "count": 5}), ("align", said)):
             found = [one.assist(kind, 10.0, {"audio": str(samples), **data}) for one in (engine, other)]
             assert found[0] == found[1]
             assert found[0]
@@ -329,4 +342,4 @@ def test_help_with_a_long_recording_changes_nothing(engine: ProcessEngine, tmp_p
         other.close()
     assert together.transcript == alone.transcript
     assert together.provenance == alone.provenance
-    assert {"recognise", "align"} <= set(helped)
+    assert "recognise" in helped

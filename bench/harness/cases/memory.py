@@ -40,4 +40,4 @@ def run(folder: Path, size: Size) -> Measured:
     )
 
 
-CASE = Case("memory", "memory of the hub over 500 jobs", 1, run)
+CASE = Case("memory", "memory of the hub over 500 jobs", 0.7, run)

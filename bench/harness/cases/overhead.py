@@ -55,4 +55,4 @@ def _alone(one: Stand, answers: list[Mapping[str, Any]]) -> list[float]:
     return [(answer["heard"] - made[answer["path_to_audio"]] - engine_seconds(answer)) * 1000 for answer in answers]
 
 
-CASE = Case("overhead", "what a job costs besides its engine", 1, run, smoke=0.2)
+CASE = Case("overhead", "what a job costs besides its engine", 0.8, run, smoke=0.2)
