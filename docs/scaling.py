@@ -180,7 +180,7 @@ def tables() -> str:
         "| hours a day | machine | at the mean | at the peak | partitions | money a day | an hour of audio |\n"
         "|---|---|---|---|---|---|---|\n" + "\n".join(engines(load, machine) for load in LOADS for machine in MACHINES),
         "### The bucket, after a month\n\n"
-        "| hours a day | requests, money | audio | text | keeping it a month, money | keys | listing all once | money |\n"
+        "| hours a day | requests, money | audio | text | keeping it, money | keys | listing all once | money |\n"
         "|---|---|---|---|---|---|---|---|\n" + "\n".join(storage(load) for load in LOADS),
         "### How long fresh audio waits (simulated)\n\nTwo thirds of the day's recordings come within eight hours. "
         "At most 40,000 recordings are simulated, and the number of machines scaled.\n\n"

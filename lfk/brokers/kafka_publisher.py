@@ -33,7 +33,7 @@ class KafkaPublisher:
         def report(error: KafkaError | None, _message: Message) -> None:
             confirmed(None if error is None else mapped(error, f"sending to {record.topic}"))
 
-        headers = list(record.headers.items())
+        headers: list[tuple[str, str | bytes | None]] = list(record.headers.items())
         # One border around all tries: bulk senders come through here for every reference.
         with kafka_border(f"sending to {record.topic}"):
             while True:
