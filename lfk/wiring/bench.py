@@ -52,9 +52,9 @@ def bench_ways(settings: Settings) -> Iterator[tuple[Mapping[str, EnginePool], s
 
         bare = EnginePool(BareKind(weights, model, config, engine_limits(settings), inherited()), 1)
         stack.callback(bare.close)
-        ways = {BARE: bare, f"lfk, 1 engine of {settings.threads} threads": pool(1)}
+        ways = {BARE: bare, f"lfk, 1 engine, {settings.threads} thread(s)": pool(1)}
         if several > 1:
-            ways[f"lfk, {several} engines of {settings.threads} threads"] = pool(several)
+            ways[f"lfk, {several} engines, {settings.threads} thread(s) each"] = pool(several)
         yield ways, model
 
 
