@@ -45,7 +45,12 @@ def run(folder: Path, size: Size) -> Measured:
         note = "load counted for the command alone"
         figures = [
             ratio("one file of 30 min against the whisperx command", done[LFK], done[COMMAND], Target(1.5), note=note),
-            Figure("word error rate less WhisperX's", "points", [rates[LFK] - rates[COMMAND]], Target(0.5, "at most")),
+            Figure(
+                "long file: word error rate less WhisperX's",
+                "points",
+                [rates[LFK] - rates[COMMAND]],
+                Target(0.5, "at most"),
+            ),
         ]
     return Measured(
         [*figures, Figure("one file of 30 min, wall", "s", [one.wall for one in done[LFK]])],

@@ -42,7 +42,9 @@ def run(folder: Path, size: Size) -> Measured:
     return Measured(
         [
             ratio(f"8 files of 4 min against a {LOOP}", done[LFK], done[LOOP], Target(1.6)),
-            Figure("word error rate less WhisperX's", "points", [rates[LFK] - rates[LOOP]], Target(0.5, "at most")),
+            Figure(
+                "8 files: word error rate less WhisperX's", "points", [rates[LFK] - rates[LOOP]], Target(0.5, "at most")
+            ),
         ],
         done,
         {
