@@ -15,7 +15,7 @@ LAYER = $(if $(wildcard .venv/.dev-installed),dev,demo)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv venv-demo test test-unit fuzz chaos soak latency check format lock services train-aligner wheel release clean
+.PHONY: help demo venv venv-demo test test-unit fuzz chaos soak latency bench bench-smoke bench-growth check format lock services train-aligner wheel release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,15 @@ services: venv ## fetch or build the servers that tests start, where no Docker e
 
 soak: venv services ## a day's work for one hub, compressed: is anything left that grows? ARGS="--canned 20000 --real 0"
 	$(PY) -m bench.soak --json bench/results/soak.json $(ARGS)
+
+bench: venv services ## lfk beside its rivals, about 35 minutes; ARGS="--case clips" for one; writes bench/RESULTS.md
+	$(PY) -m bench.harness $(ARGS)
+
+bench-growth: venv services ## how cost grows with jobs, length of audio and hubs: about 20 minutes
+	$(PY) -m bench.harness --growth $(ARGS)
+
+bench-smoke: venv services ## within 3 minutes: has anything clearly become slower than recorded?
+	$(PY) -m bench.harness --smoke $(ARGS)
 
 latency: venv services ## from the close of a file to its announcement, idle and under a backlog of bulk work
 	$(PY) -m bench.latency --json bench/results/latency.json $(ARGS)

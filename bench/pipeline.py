@@ -34,8 +34,8 @@ STALL_SECONDS = 180.0
 
 
 @contextlib.contextmanager
-def pipeline(folder: Path) -> Iterator[Lfk]:
-    """``lfk`` with topics, group and bucket of its own."""
+def pipeline(folder: Path, **environ: str) -> Iterator[Lfk]:
+    """``lfk`` with topics, group and bucket of its own; ``environ``: settings from before its topics are made."""
     with contextlib.ExitStack() as stack:
         addresses = {}
         for name in ("kafka", "minio"):
@@ -47,6 +47,7 @@ def pipeline(folder: Path) -> Iterator[Lfk]:
         work = folder / "work"
         work.mkdir()
         lfk = on_servers(work, bootstrap, server, prefix, prefix)
+        lfk.environ = {**lfk.environ, **environ}
         ok(lfk("init"))
         try:
             yield lfk
@@ -107,7 +108,8 @@ class RunningHub:
         self.answers: list[dict[str, Any]] = []
         #: What it printed besides: warnings and errors.
         self.notes: list[str] = []
-        self._heard = time.monotonic()
+        #: When the last answer came, by ``time.perf_counter``.
+        self.heard = time.perf_counter()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -116,18 +118,19 @@ class RunningHub:
         """Process id of the hub itself."""
         return self._process.pid
 
-    def wait_for(self, answers: int) -> None:
-        """Until it has answered so many references.
+    def wait_for(self, answers: int, every: float = 0.1) -> None:
+        """Until it has answered so many references; looks every so many seconds.
 
         Raises:
             RuntimeError: it has ended, or answers nothing any more.
         """
+        begun = time.perf_counter()
         while len(self.answers) < answers:
             if self._process.poll() is not None:
                 raise RuntimeError(f"the hub has ended with {self._process.returncode}: {self.notes[-5:]}")
-            if time.monotonic() - self._heard > STALL_SECONDS:
+            if time.perf_counter() - max(begun, self.heard) > STALL_SECONDS:
                 raise RuntimeError(f"no answer for {STALL_SECONDS:.0f} s after {len(self.answers)}: {self.notes[-5:]}")
-            time.sleep(0.1)
+            time.sleep(every)
 
     def stop(self) -> tuple[int, list[int]]:
         """End it politely; returns its exit status and which of its child processes are still there."""
@@ -149,7 +152,9 @@ class RunningHub:
             if event is None:
                 self.notes.append(line.rstrip())
             elif event.get("event") == "transcript":
-                self._heard = time.monotonic()
+                self.heard = time.perf_counter()
+                #: Seconds since the epoch, beside the time stamps of the pipeline.
+                event["heard"] = time.time()
                 self.answers.append(event)
 
 

@@ -52,7 +52,8 @@ def topics(kafka: str) -> Iterator[Mapping[str, str]]:
         for name in ("AUDIO", "BULK", "CHUNKS", "TRANSCRIPTS", "RETRY", "DLQ")
     }
     yield names
-    for future in AdminClient({"bootstrap.servers": kafka}).delete_topics(list(names.values())).values():
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for future in admin.delete_topics(list(names.values())).values():
         future.result(30)
 
 

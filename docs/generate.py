@@ -37,6 +37,7 @@ GROUPS = {
     "choosing": "Choosing among what is there",
     "batch": "Batch work",
     "demo": "The demo",
+    "bench": "Measuring",
     "transcripts": "Reading transcripts",
     "web": "The web page",
     "cleanup": "Cleaning up",

@@ -733,6 +733,14 @@ class Settings:
     # --- demo
     demo_folder: str = _setting("LFK_DEMO_FOLDER", "lfk-demo", "folder of the demo", "demo", flag="--dir")
 
+    # --- measuring
+    bench_rounds: int = _setting(
+        "LFK_BENCH_ROUNDS", 3, "rounds of each way in `lfk bench`", "bench", parse=_count, flag="--rounds"
+    )
+    bench_files: int = _setting(
+        "LFK_BENCH_FILES", 12, "recordings in a round, repeated if need be", "bench", parse=_count, flag="--recordings"
+    )
+
     # --- everywhere
     live: bool = _setting("LFK_LIVE", False, "go on showing how the work goes", "output", parse=_flag, flag="--live")
     live_seconds: float = _setting(

@@ -33,16 +33,16 @@ class KafkaPublisher:
         def report(error: KafkaError | None, _message: Message) -> None:
             confirmed(None if error is None else mapped(error, f"sending to {record.topic}"))
 
-        while True:
-            try:
-                with kafka_border(f"sending to {record.topic}"):
-                    self._producer.produce(
-                        record.topic, record.value, record.key, headers=list(record.headers.items()), on_delivery=report
-                    )
-            except BufferError:
-                self._producer.poll(_ROOM_SECONDS)
-                continue
-            return
+        headers: list[tuple[str, str | bytes | None]] = list(record.headers.items())
+        # One border around all tries: bulk senders come through here for every reference.
+        with kafka_border(f"sending to {record.topic}"):
+            while True:
+                try:
+                    self._producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=report)
+                except BufferError:
+                    self._producer.poll(_ROOM_SECONDS)
+                    continue
+                return
 
     def flush(self, timeout: float) -> int:
         return int(self._producer.flush(timeout))

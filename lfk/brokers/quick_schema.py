@@ -21,6 +21,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "number": (int, float),
     "boolean": (bool,),
     "object": (dict,),
+    "array": (list,),
     "null": (type(None),),
 }
 
@@ -29,7 +30,11 @@ Check = Callable[[Any], bool]
 
 def compiled(schema: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
     """Whether a message is certainly allowed by ``schema``; for messages that are JSON objects."""
-    if not _SILENT.issuperset(set(schema) - {"type", "required", "properties"}) or schema.get("type") != "object":
+    known = {"type", "required", "properties", "if", "then"}
+    if not _SILENT.issuperset(set(schema) - known) or schema.get("type") != "object":
+        return lambda _data: False
+    condition = _condition(schema)
+    if condition is None:
         return lambda _data: False
     required = tuple(schema.get("required", ()))
     checks = {name: _field(field) for name, field in schema.get("properties", {}).items()}
@@ -40,13 +45,35 @@ def compiled(schema: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
             # What the schema does not name it does not restrict.
             if check is not None and not check(value):
                 return False
-        return all(name in data for name in required)
+        return all(name in data for name in required) and condition(data)
 
     return allows
 
 
+def _condition(schema: Mapping[str, Any]) -> Check | None:
+    """What ``if`` and ``then`` ask for; None where they are more than "these fields, if that one has this value"."""
+    if "if" not in schema and "then" not in schema:
+        return lambda _data: True
+    given, then = schema.get("if"), schema.get("then")
+    if not isinstance(given, dict) or set(given) != {"properties"}:
+        return None
+    if not isinstance(then, dict) or set(then) != {"required"}:
+        return None
+    asked, names = given["properties"], tuple(then["required"])
+    if len(asked) != 1 or not all(isinstance(one, dict) and set(one) == {"const"} for one in asked.values()):
+        return None
+    ((field, wanted),) = ((name, one["const"]) for name, one in asked.items())
+    if not isinstance(wanted, str):
+        return None
+    # A condition on a field that is missing holds.
+    return lambda data: data.get(field, wanted) != wanted or all(name in data for name in names)
+
+
 def _field(schema: Mapping[str, Any]) -> Check:
     limits = {name: value for name, value in schema.items() if name not in _SILENT and name != "type"}
+    if set(schema) - _SILENT == {"enum"} and all(isinstance(one, str) for one in schema["enum"]):
+        allowed = frozenset(schema["enum"])
+        return lambda value: isinstance(value, str) and value in allowed
     named = schema.get("type")
     names = [named] if isinstance(named, str) else named
     if not isinstance(names, list) or not set(names) <= set(_TYPES) or not set(limits) <= set(_LIMITS):
@@ -90,7 +117,27 @@ def _matching(pattern: str) -> Check:
     return lambda value: search(value) is not None
 
 
+def _each(schema: Any) -> Check:
+    """Of a list, or of an object's values: every one. Stricter than the keyword where the object also names fields."""
+    check = _field(schema) if isinstance(schema, dict) else _never
+    return lambda value: all(map(check, value.values() if isinstance(value, dict) else value))
+
+
+def _named(schemas: Mapping[str, Any]) -> Check:
+    checks = {name: _field(schema) if isinstance(schema, dict) else _never for name, schema in schemas.items()}
+    return lambda value: all(check(value[name]) for name, check in checks.items() if name in value)
+
+
+def _having(names: list[str]) -> Check:
+    return lambda value: all(name in value for name in names)
+
+
+def _never(_value: Any) -> bool:
+    return False
+
+
 _TEXT, _NUMBER, _OBJECT = frozenset({str}), frozenset({int, float}), frozenset({dict})
+_LIST = frozenset({list})
 
 #: Keyword to the types it speaks of, and what makes a check of its value.
 _LIMITS: Mapping[str, tuple[frozenset[type], Callable[[Any], Check]]] = {
@@ -100,4 +147,8 @@ _LIMITS: Mapping[str, tuple[frozenset[type], Callable[[Any], Check]]] = {
     "minimum": (_NUMBER, _at_least),
     "maximum": (_NUMBER, _at_most),
     "maxProperties": (_OBJECT, _longest),
+    "additionalProperties": (_OBJECT, _each),
+    "properties": (_OBJECT, _named),
+    "required": (_OBJECT, _having),
+    "items": (_LIST, _each),
 }

@@ -38,6 +38,7 @@ VERBS: Mapping[str, str] = {
     "models": "weights of models: list, pull, push, adopt, verify",
     "transcripts": "print, download or link what was transcribed",
     "web": "a page for people: drop recordings, read and listen, retry what failed",
+    "bench": "how fast this machine transcribes, beside plain WhisperX",
     "report": "cost and speed by approach and model",
     "cleanup": "delete recordings whose transcript is verified",
     "forget": "remove an audio and all that was made of it, for good",

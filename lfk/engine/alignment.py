@@ -65,7 +65,9 @@ class Aligner:
             "type": "torchaudio" if of_torchaudio else "huggingface",
         }
 
-    def align(self, samples: Samples, segments: Sequence[Segment], progress: Progress) -> tuple[list[Segment], int]:
+    def align(
+        self, samples: Samples, segments: Sequence[Segment], progress: Progress | None = None
+    ) -> tuple[list[Segment], int]:
         """The segments cut at their sentences, with words that have times; and how many had to stay as they were.
 
         Args:
@@ -83,7 +85,8 @@ class Aligner:
             found = self._one(audio, segment)
             failed += not any(word.start is not None for one in found for word in one.words)
             aligned += found
-            progress((number + 1) / len(segments))
+            if progress is not None:
+                progress((number + 1) / len(segments))
         return aligned, failed
 
     def _one(self, audio: torch.Tensor, segment: Segment) -> list[Segment]:

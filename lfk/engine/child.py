@@ -24,8 +24,9 @@ from typing import Any
 
 from lfk.core.errors import EngineOutOfMemory, LfkError, StageFailed
 from lfk.engine.base import Outcome
+from lfk.engine.crew import HEARD, Crew
 from lfk.engine.faults import typed
-from lfk.engine.reporting import ChildEngine
+from lfk.engine.reporting import Assistant, ChildEngine
 from lfk.engine.wire import Message, Unpacker, error_to_dict, outcome_to_dict, pack, task_from_dict, write_all
 
 #: Progress is news for people; a few times a second is enough.
@@ -42,13 +43,16 @@ class Answers:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._sending = threading.Lock()
+        self.crew = Crew(self.send)
         self._stage = ""
         self._told = 0.0
 
     def send(self, kind: str, **values: Any) -> None:
         """One message; without a parent there is nothing left to do."""
         try:
-            write_all(self._fd, pack({"type": kind, **values}))
+            with self._sending:
+                write_all(self._fd, pack({"type": kind, **values}))
         except BrokenPipeError:
             os._exit(1)
 
@@ -89,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     answers = Answers(arguments.answers)
     commands: queue.SimpleQueue[Message] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(arguments.commands, commands), daemon=True).start()
+    threading.Thread(target=_listen, args=(arguments.commands, commands, answers.crew), daemon=True).start()
     try:
         engine = typed(lambda: _build(arguments.engine, commands.get()["config"]))
     except LfkError as error:
@@ -112,13 +116,22 @@ def _next(commands: queue.SimpleQueue[Message], engine: ChildEngine) -> Message:
 def _serve(engine: ChildEngine, command: Message, answers: Answers) -> None:
     answers.send("begun")
     try:
-        outcome = typed(lambda: engine.run(task_from_dict(command["task"]), answers))
+        kind, values = typed(lambda: _do(engine, command, answers))
     except LfkError as error:
         # What was not foreseen may have left the engine or its device in any state.
         unfit = isinstance(error, EngineOutOfMemory | StageFailed)
         answers.send("error", error=error_to_dict(error), unfit=unfit)
     else:
-        answers.send("result", outcome=outcome_to_dict(outcome))
+        answers.send(kind, **values)
+
+
+def _do(engine: ChildEngine, command: Message, answers: Answers) -> tuple[str, Message]:
+    """What to answer: a task's outcome, or what was found in a piece of another engine's."""
+    if command["type"] == "run":
+        return "result", {"outcome": outcome_to_dict(engine.run(task_from_dict(command["task"]), answers))}
+    if not isinstance(engine, Assistant):
+        raise StageFailed("this kind of engine does no pieces")
+    return "answer", {"answer": engine.assist(command["kind"], command["data"], answers)}
 
 
 def _build(path: str, config: Message) -> Any:
@@ -126,13 +139,22 @@ def _build(path: str, config: Message) -> Any:
     return getattr(importlib.import_module(module), function)(config)
 
 
-def _listen(fd: int, commands: queue.SimpleQueue[Message]) -> None:
-    """Every command into the queue; the end of the pipe is the end of this process, whatever it does."""
+def _listen(fd: int, commands: queue.SimpleQueue[Message], crew: Crew) -> None:
+    """Every command into the queue, but for what the crew hears at once. The end of the pipe is the end of this
+    process, whatever it does."""
     unpacker = Unpacker()
-    while data := os.read(fd, _READ_BYTES):
-        for message in unpacker.feed(data):
-            commands.put(message)
-    os._exit(0)
+    status = 1
+    try:
+        while data := os.read(fd, _READ_BYTES):
+            for message in unpacker.feed(data):
+                if message["type"] in HEARD:
+                    crew.hear(message)
+                else:
+                    commands.put(message)
+        status = 0
+    finally:
+        # An engine that hears nothing any more would work for nobody, or wait for ever.
+        os._exit(status)
 
 
 def die_with(parent: int) -> None:

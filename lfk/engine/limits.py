@@ -5,10 +5,13 @@ Pure: the clock is read by whoever asks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Decoding is never slower than this unless it hangs: 30 times real time at 128 kbit/s.
 DECODE_BYTES_PER_SECOND = 500_000
+
+#: What a piece of another engine's job may take besides its share for the audio: nothing is loaded or decoded.
+PIECE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,18 @@ class Allowance:
 
     def __init__(self, limits: EngineLimits, file_bytes: int) -> None:
         self._limits = limits
+        #: See :attr:`EngineLimits.memory_bytes`.
+        self.memory_bytes = limits.memory_bytes
         self._seconds = limits.base_seconds + file_bytes / DECODE_BYTES_PER_SECOND
         self._loading = 0.0
         self.audio_seconds: float | None = None
+
+    @classmethod
+    def for_piece(cls, limits: EngineLimits, seconds: float) -> Allowance:
+        """For a part of another engine's job, which has to be back well before that job's own time is over."""
+        allowance = cls(replace(limits, base_seconds=min(limits.base_seconds, PIECE_SECONDS)), 0)
+        allowance.audio_is(seconds)
+        return allowance
 
     def audio_is(self, seconds: float) -> None:
         """The audio's length is known; time for decoding it is not taken back."""

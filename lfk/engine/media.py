@@ -13,9 +13,11 @@ short but holds audio is used, with a warning.
 from __future__ import annotations
 
 import mmap
+import os
 import shutil
 import stat
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -54,6 +56,9 @@ _MOST_GAP_SECONDS = 600.0
 #: that it declares may well be as long as it says, and one with fewer is lying.
 _CREDIBLE_BYTES_PER_SECOND = 50
 _SAMPLE_BYTES = 4
+#: Where Linux shows a process's open files to others of the same user, files without a name included.
+_OPEN_FILES = "/proc/{}/fd/{}"
+_SHARES = Path("/proc/self/fd").is_dir()
 #: Less than this and 2 % may lack before a file counts as cut short: declared lengths are rounded.
 _LACKING_SECONDS = 1.0
 _LACKING_PART = 0.02
@@ -68,6 +73,8 @@ class Audio:
     samples: Samples
     warnings: tuple[str, ...]
     _pages: mmap.mmap
+    #: What another process on this machine opens to hear the same samples (:func:`opened`); None where it cannot.
+    name: str | None = None
 
     @property
     def duration(self) -> float:
@@ -103,8 +110,22 @@ def decode(path: Path, scratch: Path, max_seconds: float, progress: Progress | N
             raise AudioUndecodable("decoding it would take more memory than any recording needs") from error
         # Outside: these pages count as memory until they are found to be the file's.
         pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        handle = os.dup(file.fileno())
+    weakref.finalize(pages, os.close, handle)
     samples: Samples = np.frombuffer(pages, dtype=np.float32)
-    return Audio(samples, warnings, pages)
+    return Audio(samples, warnings, pages, _OPEN_FILES.format(os.getpid(), handle) if _SHARES else None)
+
+
+def opened(name: str) -> Samples:
+    """The samples that another engine of this hub has decoded.
+
+    Raises:
+        OSError: that engine has ended, or let go of them.
+    """
+    with Path(name).open("rb", buffering=0) as file:
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    samples: Samples = np.frombuffer(pages, dtype=np.float32)
+    return samples
 
 
 def _fill(

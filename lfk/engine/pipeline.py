@@ -15,13 +15,15 @@ from typing import Any
 from lfk import __version__
 from lfk.core.errors import EngineUnavailable, InvalidOption, LfkError, ScratchFull
 from lfk.core.transcript import Transcript
+from lfk.engine.assistance import assist
 from lfk.engine.base import Outcome, Task
 from lfk.engine.faults import typed
 from lfk.engine.media import Audio, decode
 from lfk.engine.memory import give_back
 from lfk.engine.reporting import ChildEngine, Report
 from lfk.engine.shelf import Shelf
-from lfk.engine.stages import STAGES, Work
+from lfk.engine.stages import STAGES
+from lfk.engine.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,11 @@ class SpeechEngine:
     def run(self, task: Task, report: Report) -> Outcome:
         """See :class:`lfk.engine.reporting.ChildEngine`."""
         return _Run(self._models, task, report).through(self._max_seconds)
+
+    def assist(self, kind: str, data: Mapping[str, Any], report: Report) -> Mapping[str, Any]:
+        """See :class:`lfk.engine.reporting.Assistant`."""
+        self._models.before_load = report.model_loads
+        return assist(self._models, kind, data)
 
     def rest(self) -> float | None:
         """See :class:`lfk.engine.reporting.ChildEngine`."""
@@ -86,7 +93,7 @@ class _Run:
             self._report.progress(stage, part)
             self._tidy(audio)
 
-        work = Work(self._task, audio, self._models, told, made_by=self._made_by)
+        work = Work(self._task, audio, self._models, self._report.crew, told, made_by=self._made_by)
         self._report.progress(stage, 0.0)
         started, loaded = time.monotonic(), self._models.seconds_loading
         try:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from lfk.core.errors import EngineCrashed
 from lfk.engine.base import Engine, EngineKind, Vitals
+from lfk.engine.team import Cooperative
 
 #: What closing all engines may take in all; each one is killed, which takes well under a second.
 CLOSE_SECONDS = 5.0
@@ -47,6 +48,9 @@ class EnginePool:
             self.close()
             raise
         self._free = deque(self._engines)
+        for engine in self._engines:
+            if workers > 1 and isinstance(engine, Cooperative):
+                engine.cooperate(self.spare)
 
     @property
     def size(self) -> int:
@@ -82,6 +86,19 @@ class EnginePool:
         finally:
             self._give_back(engine)
 
+    @contextmanager
+    def spare(self) -> Iterator[Engine | None]:
+        """An engine that nobody needs now, for a block of a few seconds; None if there is none.
+
+        Never one that still loads, and none while a job waits. A job that comes meanwhile waits for the block's end.
+        """
+        engine = self._unneeded()
+        try:
+            yield engine
+        finally:
+            if engine is not None:
+                self._give_back(engine)
+
     def close(self) -> None:
         """Stop every engine, whatever it does; may be called again."""
         with self._lock:
@@ -108,6 +125,15 @@ class EnginePool:
         if waiter.engine is None:
             raise EngineCrashed("the engines were stopped before this job's turn came")
         return waiter.engine
+
+    def _unneeded(self) -> Engine | None:
+        with self._lock:
+            if self._closed or self._waiters:
+                return None
+            engine = next((engine for engine in self._free if engine.ready), None)
+            if engine is not None:
+                self._free.remove(engine)
+            return engine
 
     def _give_back(self, engine: Engine) -> None:
         with self._lock:

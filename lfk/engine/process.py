@@ -12,8 +12,9 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lfk.core.errors import (
     EngineCrashed,
@@ -26,6 +27,7 @@ from lfk.core.errors import (
 from lfk.engine.base import Outcome, Recognised, StageProgress, Task, Vitals
 from lfk.engine.child_process import ChildGone, ChildProcess, Launch
 from lfk.engine.limits import Allowance, EngineLimits
+from lfk.engine.team import Spare, Team
 from lfk.engine.wire import Message, error_from_dict, outcome_from_dict, task_to_dict
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ class ProcessEngine:
         self._lock = threading.Lock()
         self._closed = False
         self._jobs = 0
+        self._spare: Spare | None = None
         #: Bytes that the present child held after its first job.
         self._first_held = 0
         self._failed = self._recycled = 0
@@ -78,10 +81,11 @@ class ProcessEngine:
 
     def run(self, task: Task, progress: StageProgress | None = None, recognised: Recognised | None = None) -> Outcome:
         """See :class:`lfk.engine.base.Engine`."""
-        child = self._begin(task)
-        errand = _Errand(child, task, self._limits, progress, recognised)
+        child = self._begin({"type": "run", "task": task_to_dict(task)})
+        team = Team(child, self._spare)
+        errand = _Errand(child, Allowance(self._limits, _size(task)), progress, recognised, team)
         try:
-            outcome = errand.follow(self._stopped)
+            outcome = outcome_from_dict(errand.follow(self._stopped)["outcome"])
         except _Refused as refused:
             if refused.unfit:
                 self._replace()
@@ -96,9 +100,30 @@ class ProcessEngine:
             # A callback failed, or the thread is being stopped: the child still works for nobody.
             self._replace()
             raise
+        finally:
+            team.close()
         self._jobs += 1
         self._recycle()
         return outcome
+
+    def cooperate(self, spare: Spare) -> None:
+        """See :class:`lfk.engine.team.Cooperative`."""
+        self._spare = spare
+
+    def assist(self, kind: str, seconds: float, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """See :class:`lfk.engine.team.Helper`."""
+        child = self._begin({"type": "assist", "kind": kind, "data": dict(data)})
+        allowance = Allowance.for_piece(self._limits, seconds)
+        try:
+            answer: Mapping[str, Any] = _Errand(child, allowance).follow(self._stopped)["answer"]
+        except _Refused as refused:
+            if refused.unfit:
+                self._replace()
+            raise refused.error from None
+        except BaseException:
+            self._replace()
+            raise
+        return answer
 
     def close(self) -> None:
         """Kill the child, whatever it does."""
@@ -110,14 +135,13 @@ class ProcessEngine:
     def _stopped(self) -> bool:
         return self._closed
 
-    def _begin(self, task: Task) -> ChildProcess:
-        """A child that has taken the task.
+    def _begin(self, message: Message) -> ChildProcess:
+        """A child that has taken the task, or the piece of one.
 
         Raises:
             EngineUnavailable: none comes up.
             EngineCrashed: the engine is closed.
         """
-        message = {"type": "run", "task": task_to_dict(task)}
         problem: LfkError = EngineCrashed("the engine did not start")
         for _attempt in range(_START_ATTEMPTS):
             child = self._child
@@ -210,23 +234,23 @@ class _Errand:
     def __init__(
         self,
         child: ChildProcess,
-        task: Task,
-        limits: EngineLimits,
-        progress: StageProgress | None,
-        recognised: Recognised | None,
+        allowance: Allowance,
+        progress: StageProgress | None = None,
+        recognised: Recognised | None = None,
+        team: Team | None = None,
     ) -> None:
         self._child = child
-        self._limits = limits
         self._progress = progress
         self._recognised = recognised
+        self._team = team
         self._begun = time.monotonic()
-        self._allowance = Allowance(limits, _size(task))
+        self._allowance = allowance
         self.stage = "decode"
         #: What was there after the last stage that came to an end.
         self.kept: Outcome | None = None
 
-    def follow(self, stopped: Callable[[], bool]) -> Outcome:
-        """Until the end of the task.
+    def follow(self, stopped: Callable[[], bool]) -> Message:
+        """Until the end of the task: the message that ends it.
 
         Raises:
             EngineError: a limit, or the child's end.
@@ -241,15 +265,14 @@ class _Errand:
                     raise EngineCrashed("the engine was stopped") from None
                 raise _crash(self._child, f"in stage {self.stage}") from None
             if message is not None:
-                outcome = self._hear(message)
-                if outcome is not None:
-                    return outcome
+                if message["type"] in ("result", "answer"):
+                    return message
+                self._hear(message)
             if time.monotonic() - looked >= _WATCH_SECONDS:
                 looked = time.monotonic()
                 self._check()
 
-    def _hear(self, message: Message) -> Outcome | None:
-        """The outcome, if this is it."""
+    def _hear(self, message: Message) -> None:
         match message["type"]:
             case "progress":
                 self.stage = message["stage"]
@@ -261,11 +284,11 @@ class _Errand:
                 self._allowance.model_loads()
             case "checkpoint":
                 self._keep(outcome_from_dict(message["outcome"]))
+            case "offer" | "claimed":
+                if self._team is not None:
+                    self._team.hear(message)
             case "error":
                 raise _Refused(error_from_dict(message["error"]), message["unfit"])
-            case "result":
-                return outcome_from_dict(message["outcome"])
-        return None
 
     def _keep(self, outcome: Outcome) -> None:
         first = self.kept is None
@@ -279,7 +302,7 @@ class _Errand:
             audio = self._allowance.audio_seconds
             length = f"{audio:.1f} s of audio" if audio is not None else "audio of unknown length"
             raise EngineTimeout(f"stopped in stage {self.stage} after {taken:.0f} s, for {length}")
-        limit = self._limits.memory_bytes
+        limit = self._allowance.memory_bytes
         if limit and (held := self._child.memory()) > limit:
             raise EngineOutOfMemory(
                 f"stopped in stage {self.stage}: the engine held {held >> 20} MiB; the limit is {limit >> 20} MiB"

@@ -8,7 +8,7 @@ long pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,9 @@ _STEP_SECONDS = 2.5
 _BATCH, _GPU_BATCH = 8, 64
 #: Least common multiple of that step (40,000 samples) and the frames' (270): 67.5 s.
 _GRID_SAMPLES = 1_080_000
-_BLOCK_SAMPLES = 16 * _GRID_SAMPLES
-_MARGIN_SAMPLES = _GRID_SAMPLES
-
-Progress = Callable[[float], None]
+_BLOCK_SAMPLES = 8 * _GRID_SAMPLES
+#: Behind a block two windows suffice: none that begins there says anything of the block.
+_TRAIL_SAMPLES = 160_000
 
 
 class SpeechDetector:
@@ -48,47 +47,52 @@ class SpeechDetector:
         Raises:
             ModelMissing, ModelInvalid: as ``load_segmentation``.
         """
+        network = load_segmentation(segmentation)
+        #: Start, step and length of the network's frames, in seconds.
+        self._frames: SlidingWindow = network.receptive_field
         self._inference = Inference(
-            load_segmentation(segmentation),
+            network,
             step=_STEP_SECONDS,
             device=torch.device(device),
             batch_size=_BATCH if device == "cpu" else _GPU_BATCH,
             pre_aggregation_hook=_anybody,
         )
 
-    def regions(self, samples: Samples, progress: Progress | None = None) -> list[Region]:
+    #: Audio in a block, its margins included.
+    block_seconds = (_GRID_SAMPLES + _BLOCK_SAMPLES + _TRAIL_SAMPLES) / SAMPLE_RATE
+
+    @staticmethod
+    def block_count(samples: Samples) -> int:
+        """How many blocks a recording has, each to be heard for itself."""
+        return -(-len(samples) // _BLOCK_SAMPLES)
+
+    def regions(self, samples: Samples, blocks: Sequence[NDArray[np.float32]]) -> list[Region]:
         """Speech regions in order, none longer than about :data:`LONGEST_SECONDS`; empty where nobody speaks.
 
         Args:
             samples: float32 mono at 16 kHz, shape (samples,).
-            progress: called with the part that is through, 0–1.
+            blocks: the scores of each of its blocks (:meth:`scores`), in order.
         """
-        scores = self._scores(samples, progress)
-        if len(scores.data) == 0:
+        if not blocks:
             return []
+        scores = SlidingWindowFeature(np.concatenate(blocks), self._frames)
         speech = Binarize(max_duration=LONGEST_SECONDS, onset=ONSET, offset=OFFSET)(scores)
         duration = len(samples) / SAMPLE_RATE
         found = [Region(max(0.0, span.start), min(duration, span.end)) for span in speech.get_timeline()]
         return [region for region in found if region.end > region.start]
 
-    def _scores(self, samples: Samples, progress: Progress | None) -> Any:
-        """The likelihood that anybody speaks, frame by frame."""
-        parts: list[NDArray[np.float32]] = []
-        window: SlidingWindow | None = None
-        for start in range(0, len(samples), _BLOCK_SAMPLES):
-            first = max(0, start - _MARGIN_SAMPLES)
-            last = min(len(samples), start + _BLOCK_SAMPLES + _MARGIN_SAMPLES)
-            block = torch.from_numpy(samples[first:last]).unsqueeze(0)
-            scores: Any = self._inference({"waveform": block, "sample_rate": SAMPLE_RATE})
-            window = scores.sliding_window if window is None else window
-            per_frame = round(window.step * SAMPLE_RATE)
-            lead = (start - first) // per_frame
-            count = _BLOCK_SAMPLES // per_frame if last < len(samples) else None
-            parts.append(scores.data[lead : lead + count if count is not None else None])
-            if progress is not None:
-                progress(min(1.0, (start + _BLOCK_SAMPLES) / len(samples)))
-        data = np.concatenate(parts) if parts else np.zeros((0, 1), dtype=np.float32)
-        return SlidingWindowFeature(data, SlidingWindow() if window is None else window)
+    def scores(self, samples: Samples, block: int) -> NDArray[np.float32]:
+        """The likelihood that anybody speaks in a block, frame by frame, shape (frames, 1)."""
+        start = block * _BLOCK_SAMPLES
+        first = max(0, start - _GRID_SAMPLES)
+        last = min(len(samples), start + _BLOCK_SAMPLES + _TRAIL_SAMPLES)
+        waveform = torch.from_numpy(samples[first:last]).unsqueeze(0)
+        heard: Any = self._inference({"waveform": waveform, "sample_rate": SAMPLE_RATE})
+        per_frame = round(self._frames.step * SAMPLE_RATE)
+        lead = (start - first) // per_frame
+        count = _BLOCK_SAMPLES // per_frame if start + _BLOCK_SAMPLES < len(samples) else None
+        found: NDArray[np.float32] = heard.data[lead : lead + count if count is not None else None]
+        return found
 
 
 def _anybody(scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,7 +7,8 @@ it did less than asked, and raises where it did nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -16,39 +17,18 @@ from lfk.core.errors import ModelInvalid, ModelMissing
 from lfk.core.languages import MULTI
 from lfk.core.speakers import assign_speakers
 from lfk.core.transcript import Segment, Transcript, Word
-from lfk.engine.base import Task
+from lfk.engine import shared
 from lfk.engine.language import ENGLISH, agree, choose
 from lfk.engine.regions import Region, Spoken, merge
+from lfk.engine.work import Work
 
 if TYPE_CHECKING:
     from lfk.engine.alignment import Aligner
-    from lfk.engine.media import Audio
-    from lfk.engine.shelf import Shelf
 
-#: How much of a recognition's time goes into finding speech, by measurement; for progress alone.
-_DETECTION_PART = 0.3
 #: Regions that the language is heard in, spread over the recording; WhisperX takes the first 30 s, be it music.
 _LANGUAGE_SAMPLES = 4
 #: A conversation in several languages is heard in pieces of at most this many seconds, so that a piece has one.
 _MULTI_SECONDS = 10.0
-
-
-@dataclass
-class Work:
-    """One task in hand."""
-
-    task: Task
-    audio: Audio
-    models: Shelf
-    #: Called with the part (0–1) of the running stage that is through.
-    progress: Callable[[float], None]
-    #: What made the transcript, by role, e.g. ``aligner``.
-    made_by: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """Of the task."""
-        return self.task.options
 
 
 def transcribe(work: Work, _nothing: Transcript) -> Transcript:
@@ -56,7 +36,7 @@ def transcribe(work: Work, _nothing: Transcript) -> Transcript:
     recogniser = work.models.recogniser(work.task.model)
     recogniser.check(work.options)
     samples = work.audio.samples
-    found = work.models.detector().regions(samples, lambda part: work.progress(part * _DETECTION_PART))
+    found = shared.speech(work)
     blank = Transcript(_given_language(work.options), work.audio.duration, warnings=work.audio.warnings)
     if not found:
         return blank
@@ -78,9 +58,7 @@ def transcribe(work: Work, _nothing: Transcript) -> Transcript:
         regions = merge(found)
         language = asked or choose(recogniser.languages(samples, _spread(regions)))
         spoken = [Spoken(region, language) for region in regions]
-    segments = recogniser.recognise(
-        samples, spoken, work.options, lambda part: work.progress(_DETECTION_PART + part * (1 - _DETECTION_PART))
-    )
+    segments = shared.recognised(work, recogniser, spoken)
     return _spoken_in(blank, segments, spoken, work.audio.duration).with_warnings(*warnings)
 
 
@@ -99,7 +77,7 @@ def align(work: Work, transcript: Transcript) -> Transcript:
             aligned += _own_times(work, segments, language, told)
         else:
             made_by[f"{aligner.weights.name}@{aligner.weights.revision}"] = None
-            found, failed = aligner.align(work.audio.samples, segments, told)
+            found, failed = shared.align(work, aligner, language, segments, told)
             aligned += found
             if failed:
                 warnings[f"{failed} of {len(segments)} segments ({language}) could not be aligned"] = None
@@ -119,7 +97,7 @@ def diarise(work: Work, transcript: Transcript) -> Transcript:
         num_speakers=options.get("num_speakers"),
         min_speakers=options.get("min_speakers"),
         max_speakers=options.get("max_speakers"),
-        progress=work.progress,
+        listen=partial(shared.voices, work, diariser),
     )
     segments = []
     for segment in transcript.segments:

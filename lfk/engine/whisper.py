@@ -109,7 +109,7 @@ class Recogniser:
         return found
 
     def recognise(
-        self, samples: Samples, spoken: Sequence[Spoken], options: Mapping[str, Any], progress: Progress
+        self, samples: Samples, spoken: Sequence[Spoken], options: Mapping[str, Any], progress: Progress | None = None
     ) -> list[Segment]:
         """The text of each region, in order; a region without words is left out.
 
@@ -120,10 +120,19 @@ class Recogniser:
         done = 0
         for language, group in groupby(spoken, key=lambda one: one.language):
             regions = [one.region for one in group]
-            told = partial(_told, progress, done / len(spoken), len(regions) / len(spoken))
+            told = partial(_told, progress or _nobody, done / len(spoken), len(regions) / len(spoken))
             segments += self._group(samples, regions, language, options, told)
             done += len(regions)
         return segments
+
+    def batches(self, spoken: Sequence[Spoken], options: Mapping[str, Any]) -> list[list[Spoken]]:
+        """The regions as they go through the network together, so that each part can be recognised for itself."""
+        size = self._batch(options)
+        parts: list[list[Spoken]] = []
+        for _language, group in groupby(spoken, key=lambda one: one.language):
+            regions = list(group)
+            parts += [regions[at : at + size] for at in range(0, len(regions), size)]
+        return parts
 
     def word_times(self, samples: Samples, segment: Segment, language: str, task: str) -> tuple[Word, ...]:
         """Whisper's own times for the words of a segment of at most 30 s; coarser than an aligner's."""
@@ -152,10 +161,13 @@ class Recogniser:
         def transcribe(batch: int) -> list[Segment]:
             return self._transcribe(samples, regions, language, options, batch, progress)
 
-        batch = int(options.get("batch_size", self._device.batch_size))
+        batch = self._batch(options)
         if self._device.kind == "cpu":
             return transcribe(batch)
         return halving(transcribe, batch, what=self.weights.name)
+
+    def _batch(self, options: Mapping[str, Any]) -> int:
+        return int(options.get("batch_size", self._device.batch_size))
 
     def _transcribe(
         self,
@@ -221,6 +233,10 @@ class _Known(Vad):  # type: ignore[misc]
     @staticmethod
     def merge_chunks(segments: Any, *_args: Any, **_kwargs: Any) -> Any:
         return segments
+
+
+def _nobody(_part: float) -> None:
+    return None
 
 
 def _told(progress: Progress, before: float, share: float, part: float) -> None:

@@ -31,17 +31,27 @@ def lay_out(folder: Path, audio: Sequence[str], approach: str, model: str, defau
         UsageError: a file is missing or not a media file, or there is no bundled speech.
     """
     bundled = not audio
-    files = sorted(path for path in SPEECH.glob("*") if is_media(path.name)) if bundled else [Path(n) for n in audio]
-    if not files:
-        raise UsageError("this installation brings no speech", hint="name files: `lfk demo talk.mp3`")
     laid_out = []
-    for path in files:
-        _require_media(path)
+    for path in recordings(audio):
         own = _APPROACHES.get(path.stem, default_approach) if bundled else default_approach
         relative = f"{approach or own}/{model}/{path.name}"
         _copy(path, folder / relative)
         laid_out.append(relative)
     return laid_out
+
+
+def recordings(audio: Sequence[str]) -> list[Path]:
+    """The user's files, or the bundled speech where none are named.
+
+    Raises:
+        UsageError: a file is missing or not a media file, or there is no bundled speech.
+    """
+    files = [Path(name) for name in audio] or sorted(path for path in SPEECH.glob("*") if is_media(path.name))
+    if not files:
+        raise UsageError("this installation brings no speech", hint="name files: `lfk demo talk.mp3`")
+    for path in files:
+        _require_media(path)
+    return files
 
 
 def _require_media(path: Path) -> None:

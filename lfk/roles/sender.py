@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,11 @@ from lfk.roles.tracing import Span, Tracer, messaging
 
 if TYPE_CHECKING:
     from lfk.brokers.codec import Codec
+
+#: Events of a process are its own random number and a count: asking the system for randomness costs a bulk sender a
+#: tenth of its time.
+_PROCESS = secrets.token_hex(10)
+_numbers = itertools.count()
 
 
 class ReferenceSender:
@@ -93,7 +99,7 @@ def reference_record(
         RejectedReference: the reference is not one that may be sent.
     """
     headers = event_headers(
-        event=uuid.uuid4().hex,
+        event=f"{_PROCESS}{next(_numbers):012x}",
         type_=REFERENCE_TYPE,
         source=source,
         timestamp=reference.timestamp or int(time.time() * 1000),

@@ -6,7 +6,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from lfk.core.errors import (
 from lfk.engine.base import Outcome, Task
 from lfk.engine.child_process import Launch
 from lfk.engine.limits import EngineLimits
+from lfk.engine.media import decode
 from lfk.engine.models.library import open_library
 from lfk.engine.process import ProcessEngine
 from lfk.engine.surroundings import engine_environment
@@ -38,6 +41,7 @@ pytestmark = pytest.mark.engine
 ROOT = Path(__file__).resolve().parents[2]
 SPEECH = ROOT / "lfk" / "demo" / "speech"
 MODEL = "tiny.en"
+CLIPS = ("conversation", "sense-and-sensibility-1", "sense-and-sensibility-2")
 RATE = 16_000
 #: Loading takes 10 s of one core; test machines are shared.
 LIMITS = EngineLimits(start_seconds=300.0)
@@ -294,3 +298,48 @@ def test_errors_name_no_folder_of_this_machine(engine: ProcessEngine, tmp_path: 
     with pytest.raises(LfkError) as caught:
         run(engine, tmp_path / "text.wav", tmp_path)
     assert str(tmp_path) not in json.dumps([caught.value.message, caught.value.hint])
+
+
+def test_help_with_a_long_recording_changes_nothing(engine: ProcessEngine, tmp_path: Path) -> None:
+    pieces = [decode(SPEECH / f"{name}.flac", tmp_path, 600.0).samples for name in CLIPS]
+    audio = wav(tmp_path / "long.wav", np.concatenate([*pieces, pieces[0]]))
+    alone = run(engine, audio, tmp_path, DIARISATION, batch_size=1)
+    other = start()
+    helped: list[str] = []
+
+    class Watched:
+        """The other engine, and what it was asked for."""
+
+        def assist(self, kind: str, seconds: float, data: Mapping[str, Any]) -> Mapping[str, Any]:
+            answer = other.assist(kind, seconds, data)
+            helped.append(kind)
+            return answer
+
+    lent = threading.Lock()
+
+    @contextmanager
+    def spare() -> Iterator[Watched | None]:
+        free = lent.acquire(blocking=False)
+        try:
+            yield Watched() if free else None
+        finally:
+            if free:
+                lent.release()
+
+    try:
+        engine.cooperate(spare)
+        together = run(engine, audio, tmp_path, DIARISATION, batch_size=1)
+        # This recording is too short for two pieces of these.
+        samples = tmp_path / "samples"
+        samples.write_bytes(pieces[0].tobytes())
+        said = {"language": "en", "segments": [{"start": 0.5, "end": 6.0, "text": spoken("conversation")[0][1]}]}
+        for kind, data in (("speech", {"block": 0}), ("voices", {"first": 2, "count": 5}), ("align", said)):
+            found = [one.assist(kind, 10.0, {"audio": str(samples), **data}) for one in (engine, other)]
+            assert found[0] == found[1]
+            assert found[0]
+    finally:
+        engine.cooperate(lambda: nullcontext(None))
+        other.close()
+    assert together.transcript == alone.transcript
+    assert together.provenance == alone.provenance
+    assert "recognise" in helped

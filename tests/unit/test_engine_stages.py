@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from lfk.core.errors import ModelInvalid
 from lfk.core.transcript import Segment, Transcript, Turn, Word
 from lfk.engine.base import Task
+from lfk.engine.crew import Crew
 from lfk.engine.regions import Region, Spoken, clipped, merge
 from lfk.engine.stages import STAGES, Work, align, diarise, transcribe
 
@@ -48,7 +49,16 @@ class Speech:
 
     weights = SimpleNamespace(name="aligner-en", revision="1")
 
-    def regions(self, _samples: Any, _progress: Callable[[float], None]) -> list[Region]:
+    block_seconds = 540.0
+
+    def block_count(self, _samples: Any) -> int:
+        return 1
+
+    def scores(self, _samples: Any, block: int) -> int:
+        return block
+
+    def regions(self, _samples: Any, blocks: Sequence[int]) -> list[Region]:
+        assert blocks == [0]
         return [Region(start, end) for start, end, _language in self._speech]
 
     def check(self, _options: Mapping[str, Any]) -> None:
@@ -63,8 +73,11 @@ class Speech:
     def recognise(
         self, _samples: Any, spoken: Sequence[Spoken], _options: Mapping[str, Any], _progress: Callable[[float], None]
     ) -> list[Segment]:
-        self.asked = list(spoken)
+        self.asked += spoken
         return [Segment(one.region.start, one.region.end, f"said in {one.language}") for one in spoken]
+
+    def batches(self, spoken: Sequence[Spoken], _options: Mapping[str, Any]) -> list[list[Spoken]]:
+        return [[one] for one in spoken]
 
     def align(
         self, _samples: Any, segments: Sequence[Segment], progress: Callable[[float], None]
@@ -76,15 +89,17 @@ class Speech:
         return (Word(f"own-{language}", segment.start, segment.end),)
 
     def diarise(self, _samples: Any, **options: Any) -> list[Turn]:
-        options["progress"](1.0)
+        assert options["listen"]([]) == []
         return [Turn(0.0, 5.0, "SPEAKER_00"), Turn(5.0, 60.0, "SPEAKER_01")]
 
 
 def work(models: Speech, **options: Any) -> Work:
-    audio: Any = SimpleNamespace(samples=None, duration=60.0, warnings=("from decoding",), release=lambda: None)
+    audio: Any = SimpleNamespace(
+        samples=None, name=None, duration=60.0, warnings=("from decoding",), release=lambda: None
+    )
     task = Task(Path("x.wav"), "", ("transcribe",), "base", options)
     heard: list[float] = []
-    return Work(task, audio, models, heard.append)  # type: ignore[arg-type]
+    return Work(task, audio, models, Crew(lambda *_what, **_values: None), heard.append)  # type: ignore[arg-type]
 
 
 NOTHING = Transcript(None, None)

@@ -55,7 +55,10 @@ def test_what_is_not_valid_does_not_pass(message: dict[str, Any]) -> None:
     [
         {"type": "object", "properties": {}, "if": {}},
         {"type": "object", "properties": {"a": {"type": "string", "format": "uri"}}},
-        {"type": "object", "properties": {"a": {"type": "array"}}},
+        {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}},
+        {"type": "object", "properties": {"a": {"enum": ["x", 5]}}},
+        {"type": "object", "properties": {"a": {"type": "object", "additionalProperties": False}}},
+        {"type": "object", "if": {"required": ["a"]}, "then": {"required": ["b"]}},
         {"type": "object", "properties": {"a": {"minLength": 1}}},
         {"type": "array"},
     ],
@@ -63,3 +66,44 @@ def test_what_is_not_valid_does_not_pass(message: dict[str, Any]) -> None:
 )
 def test_what_it_does_not_know_it_does_not_let_pass(schema: dict[str, Any]) -> None:
     assert not compiled(schema)({"a": "x"})
+
+
+TRANSCRIPT = json.loads(resource("schemas/transcript.json").read_text(encoding="utf-8"))
+QUICK_TRANSCRIPT = compiled(TRANSCRIPT)
+DONE: dict[str, Any] = {
+    "event_id": "e", "job_id": "j", "status": "done", "path_to_audio": "s3://b/x.wav", "timestamp": 5,
+    "transcription_approach": "simple.tiny", "path_to_transcript": "s3://b/x.wav.json", "files": {"txt": "s3://b/x.txt"},
+    "timings": {"fetch": 0.5, "queued": 1}, "warnings": ["w"], "reused_stages": [], "provenance": {"lfk": {"a": 1}},
+}  # fmt: skip
+ERROR = {"code": "c", "message": "m", "stage": "fetch", "attempts": 1, "retryable": False}
+
+
+def test_an_ordinary_announcement_passes_quickly() -> None:
+    assert QUICK_TRANSCRIPT(DONE)
+    assert QUICK_TRANSCRIPT({**DONE, "status": "failed", "error": ERROR, "path_to_audio": None})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"status": "failed"}, {"status": "other"}, {"status": ["done"]}, {"files": {"txt": 5}}, {"files": []},
+     {"timings": {"fetch": "x"}}, {"warnings": [1]}, {"warnings": "w"}, {"error": {"code": "c"}},
+     {"error": {**ERROR, "attempts": -1}}, {"status": "failed", "error": {**ERROR, "code": 1}}],
+    ids=str,
+)  # fmt: skip
+def test_an_announcement_that_is_not_valid_does_not_pass(change: dict[str, Any]) -> None:
+    assert not QUICK_TRANSCRIPT({**DONE, **change})
+    assert list(validator("transcript").iter_errors({**DONE, **change}))
+
+
+changes = st.dictionaries(
+    st.sampled_from([*TRANSCRIPT["properties"], "colour"]),
+    st.one_of(values, st.sampled_from(["done", "failed", ERROR, {}, ["w"], {"a": "b"}, {"a": 1.5}])),
+    max_size=4,
+)
+
+
+@given(changes, st.sets(st.sampled_from(list(DONE)), max_size=2))
+def test_an_announcement_that_passes_quickly_is_valid(change: dict[str, Any], missing: set[str]) -> None:
+    message = {name: value for name, value in {**DONE, **change}.items() if name not in missing}
+    if QUICK_TRANSCRIPT(message):
+        assert list(validator("transcript").iter_errors(message)) == []

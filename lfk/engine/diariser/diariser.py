@@ -12,9 +12,10 @@ Steps 1 and 2 go through the audio block by block, so memory grows by about 70 M
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +38,6 @@ from lfk.engine.diariser.encoder import (
 from lfk.engine.diariser.frames import Grid, levels, loudest, to_turns, without_pauses
 
 Samples = NDArray[np.float32]
-Progress = Callable[[float], None]
 
 STEP_SECONDS = 1.0
 SPEECH_THRESHOLD = 0.5
@@ -56,7 +56,7 @@ MOST_SPEAKERS = 100
 
 
 @dataclass
-class _Heard:
+class Heard:
     """What the networks say: per-chunk activity, and one row per local speaker that talks."""
 
     activity: NDArray[np.float32]
@@ -64,6 +64,27 @@ class _Heard:
     local: NDArray[np.int64]
     seconds: NDArray[np.float64]
     vectors: Samples
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """By name; ``Heard(**arrays)`` is the inverse."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True)
+class Block:
+    """Chunks that are heard together, and for themselves: the first one and how many."""
+
+    first: int
+    count: int
+
+    @property
+    def seconds(self) -> float:
+        """About how much audio they are."""
+        return self.count * STEP_SECONDS
+
+
+#: Has every block heard, by whomever, and returns what was heard in their order.
+Listen = Callable[[Sequence[Block]], Sequence[Heard]]
 
 
 class Diariser:
@@ -91,7 +112,7 @@ class Diariser:
         num_speakers: int | None = None,
         min_speakers: int | None = None,
         max_speakers: int | None = None,
-        progress: Progress | None = None,
+        listen: Listen | None = None,
     ) -> list[Turn]:
         """Turns in order of time; turns of different speakers may overlap.
 
@@ -99,7 +120,7 @@ class Diariser:
             audio: float32 mono samples at 16 kHz, shape (samples,).
             num_speakers: how many people speak, where that is known; overrides the other two.
             min_speakers, max_speakers: bounds where it is not. Fewer than asked come back where the audio holds fewer.
-            progress: called with the part that is through, 0–1.
+            listen: has the blocks heard; None hears one after the other here.
 
         Raises:
             InvalidOption: bounds that contradict each other or are out of range.
@@ -111,11 +132,8 @@ class Diariser:
             raise AudioUndecodable("diarisation takes mono samples", hint="mix the channels down first")
         if len(audio) == 0:
             return []
-        try:
-            with torch.inference_mode():
-                heard = self._listen(audio, progress or _ignore)
-        except torch.OutOfMemoryError as error:
-            raise EngineOutOfMemory(f"no memory on {self._device} for a batch of {self._batch}") from error
+        blocks = self._blocks(audio)
+        heard = _together(listen(blocks) if listen else [self.listen(audio, block) for block in blocks])
         voices = Voices(
             heard.vectors,
             heard.seconds,
@@ -130,23 +148,25 @@ class Diariser:
         active = without_pauses(active, levels(audio), self._grid)
         return to_turns(active, self._grid, len(audio) / SAMPLE_RATE)
 
-    def _listen(self, audio: Samples, progress: Progress) -> _Heard:
+    def listen(self, audio: Samples, block: Block) -> Heard:
+        """What is heard in one block; the same whoever listens, and whatever was heard before.
+
+        Raises:
+            AudioUndecodable: samples that are not numbers.
+            EngineOutOfMemory: the device has no memory for a batch.
+        """
+        try:
+            with torch.inference_mode():
+                return self._listen_to_block(audio, block.first, block.count)
+        except torch.OutOfMemoryError as error:
+            raise EngineOutOfMemory(f"no memory on {self._device} for a batch of {self._batch}") from error
+
+    def _blocks(self, audio: Samples) -> list[Block]:
         chunks = 1 + max(0, -(-(len(audio) - self._chunk_samples) // self._step_samples))
         per_block = max(1, round(BLOCK_SECONDS / STEP_SECONDS))
-        parts = []
-        for first in range(0, chunks, per_block):
-            count = min(per_block, chunks - first)
-            parts.append(self._listen_to_block(audio, first, count))
-            progress((first + count) / chunks)
-        return _Heard(
-            activity=np.concatenate([part.activity for part in parts]),
-            chunk=np.concatenate([part.chunk for part in parts]),
-            local=np.concatenate([part.local for part in parts]),
-            seconds=np.concatenate([part.seconds for part in parts]),
-            vectors=np.concatenate([part.vectors for part in parts]),
-        )
+        return [Block(first, min(per_block, chunks - first)) for first in range(0, chunks, per_block)]
 
-    def _listen_to_block(self, audio: Samples, first: int, count: int) -> _Heard:
+    def _listen_to_block(self, audio: Samples, first: int, count: int) -> Heard:
         start = first * self._step_samples
         length = (count - 1) * self._step_samples + self._chunk_samples
         plain = _padded(audio[start : start + length], length)
@@ -156,7 +176,7 @@ class Diariser:
         filtered = sosfilt(self._filter, np.concatenate((lead, plain)))[len(lead) :].astype(np.float32)
         activity = self._segment(torch.from_numpy(filtered))
         rows = list(self._local_speakers(plain, activity))
-        return _Heard(
+        return Heard(
             activity=activity,
             chunk=np.array([first + chunk for chunk, _, _, _ in rows], dtype=np.int64),
             local=np.array([local for _, local, _, _ in rows], dtype=np.int64),
@@ -208,7 +228,7 @@ class Diariser:
         unit: Samples = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
         return unit
 
-    def _overlay(self, heard: _Heard, labels: NDArray[np.int64], speakers: int) -> NDArray[np.bool_]:
+    def _overlay(self, heard: Heard, labels: NDArray[np.int64], speakers: int) -> NDArray[np.bool_]:
         """Who talks in each frame of the whole audio, shape (frames, speakers)."""
         chunks, frames, _ = heard.activity.shape
         offsets = [self._grid.index(chunk * STEP_SECONDS) for chunk in range(chunks)]
@@ -257,5 +277,6 @@ def _padded(samples: Samples, length: int) -> Samples:
     return samples if len(samples) == length else np.pad(samples, (0, length - len(samples)))
 
 
-def _ignore(_: float) -> None:
-    return None
+def _together(parts: Sequence[Heard]) -> Heard:
+    """Of all blocks, in order."""
+    return Heard(**{name: np.concatenate([part.arrays()[name] for part in parts]) for name in parts[0].arrays()})

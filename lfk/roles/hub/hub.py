@@ -46,9 +46,9 @@ from lfk.roles.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
-#: One wait for the broker while jobs run: bounds how long a job waits to begin and an answer to be seen.
-_BUSY_POLL_SECONDS = 0.02
-#: The same while nothing runs.
+#: One wait for what threads report, while jobs run: a report is seen at once, and the broker as often as this.
+_BUSY_WAIT_SECONDS = 0.02
+#: One wait for the broker, while nothing runs.
 _IDLE_POLL_SECONDS = 0.2
 #: References taken in ahead per lane and job thread, so that there is a choice of what to start next.
 _WINDOW = 4
@@ -186,10 +186,11 @@ class Hub:
         """One round: read, sort out what threads report, begin, settle, start."""
         self._turned_at = time.monotonic()
         busy = bool(self._running) or self._holdings.unsettled
-        record = self._member.poll(_BUSY_POLL_SECONDS if busy else _IDLE_POLL_SECONDS)
+        record = self._member.poll(0.0 if busy else _IDLE_POLL_SECONDS)
         if record is not None:
             self._take_in(record)
-        self._serve()
+        # Whoever runs a job is not to wait for the broker: with nothing new from there, the wait is for reports.
+        self._serve(_BUSY_WAIT_SECONDS if busy and record is None else 0.0)
         self._self_check.look()
         self._keep_away()
         for job in self._waiting.woken(self._clock()):
@@ -200,9 +201,9 @@ class Hub:
         if self._holdings.in_hand:
             self._active_at = time.monotonic()
 
-    def _serve(self) -> None:
-        """Everything that running jobs wait for."""
-        self._drain_reports()
+    def _serve(self, wait: float = 0.0) -> None:
+        """Everything that running jobs wait for; waits so many seconds for the first report."""
+        self._drain_reports(wait)
         if self._holdings.held and not self._stop.is_set():
             return
         self._grant_begins()
@@ -222,8 +223,8 @@ class Hub:
                 engines_told = True
                 self._stop_engines()
             self._turned_at = time.monotonic()
-            self._member.poll(_BUSY_POLL_SECONDS)
-            self._serve()
+            self._member.poll(0.0)
+            self._serve(_BUSY_WAIT_SECONDS)
         for _attempt in range(_LAST_SETTLEMENTS):
             if self._holdings.unsettled:
                 self._settle()
@@ -323,12 +324,13 @@ class Hub:
 
     # --- what threads report
 
-    def _drain_reports(self) -> None:
+    def _drain_reports(self, wait: float) -> None:
         while True:
             try:
-                report = self._threads.reports.get_nowait()
+                report = self._threads.reports.get(block=wait > 0, timeout=wait or None)
             except queue.Empty:
                 return
+            wait = 0.0
             if isinstance(report, Begin):
                 self._begins.append(report)
             elif isinstance(report, Ended):
