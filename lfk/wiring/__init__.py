@@ -13,8 +13,9 @@ from lfk.wiring.broker import (
     withdraw_broker,
 )
 from lfk.wiring.doctor import doctor_looks, shown_settings
+from lfk.wiring.engines import engine_kind, worker_count
 from lfk.wiring.failures import failure_choice, open_failures, open_retrier
-from lfk.wiring.hubs import engine_kind, open_hub, rendering, worker_count
+from lfk.wiring.hubs import open_hub, rendering
 from lfk.wiring.listening import open_listener
 from lfk.wiring.messages import codec
 from lfk.wiring.places import open_store, place, roots, store_root

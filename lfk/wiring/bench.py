@@ -11,7 +11,7 @@ from lfk.core.approaches import KNOWN_MODELS
 from lfk.core.errors import ModelMissing
 from lfk.environment import inherited
 from lfk.settings import Settings
-from lfk.wiring.hubs import engine_kind, engine_limits, worker_count
+from lfk.wiring.engines import engine_kind, engine_limits, worker_count
 from lfk.wiring.models import open_library
 from lfk.wiring.syncing import request
 

@@ -13,7 +13,8 @@ from lfk.brokers.base import Broker
 from lfk.environment import KAFKA_PREFIX
 from lfk.settings import Settings, is_kafka_secret, specs, value_text
 from lfk.wiring.broker import find_broker, topic_plans
-from lfk.wiring.hubs import engine_kind, rendering, worker_count
+from lfk.wiring.engines import engine_kind, worker_count
+from lfk.wiring.hubs import rendering
 from lfk.wiring.messages import codec, look_at_schemas
 from lfk.wiring.places import open_store, roots
 

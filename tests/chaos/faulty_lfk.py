@@ -18,7 +18,7 @@ from lfk.engine.child_process import Launch
 from lfk.engine.process import ProcessEngine
 from lfk.engine.surroundings import engine_environment
 from lfk.settings import Settings
-from lfk.wiring import hubs
+from lfk.wiring import engines, hubs
 
 
 class MarkedKind:
@@ -29,7 +29,7 @@ class MarkedKind:
     def __init__(self, settings: Settings, begun: str, temporary: Path | None) -> None:
         environment = engine_environment(os.environ, threads=1)
         self._launch = Launch("tests.chaos.marked_engine:build", environment, {"begun": begun}, temporary)
-        self._limits = hubs.engine_limits(settings)
+        self._limits = engines.engine_limits(settings)
 
     def identify(self, model: str) -> ModelIdentity:
         return ModelIdentity(model, "faulty-1")

@@ -11,7 +11,7 @@ from lfk.core.errors import EngineOutOfMemory
 from lfk.engine.batches import halving
 from lfk.engine.machine import core_count, gpu_count, memory_bytes
 from lfk.settings import Settings
-from lfk.wiring.hubs import worker_count
+from lfk.wiring.engines import worker_count
 
 
 def test_a_batch_that_fits_is_not_touched() -> None:
