@@ -1,8 +1,8 @@
 # Everything a contributor runs. `make` alone lists the targets. Only Python and make have to be there beforehand.
 
 PYTHON ?= python3
-# Two workers: the services and engines that tests share take the rest of a small machine.
-TEST_WORKERS ?= 2
+# Three workers on two cores: tests wait for servers most of the time.
+TEST_WORKERS ?= 3
 ARGS ?=
 
 BIN := .venv/bin

@@ -172,10 +172,10 @@ def test_a_broker_that_does_not_answer(tmp_path: Path, verb: tuple[str, ...]) ->
     one_line(lfk(*verb), 3, "broker_unreachable")
 
 
-def test_a_schema_registry_is_refused_clearly(tmp_path: Path) -> None:
+def test_a_schema_registry_out_of_reach_is_told_clearly(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     lfk = Lfk(tmp_path, LFK_STORE="store", LFK_ENGINE="canned", SCHEMA_REGISTRY_URL="http://127.0.0.1:1")
-    one_line(lfk("hub", "--exit-when-idle", "1"), 2, "usage")
+    one_line(lfk("hub", "--exit-when-idle", "1"), 3, "registry_unreachable")
 
 
 def test_submit_what_is_not_there_or_not_ours(lfk: Lfk, tmp_path: Path) -> None:

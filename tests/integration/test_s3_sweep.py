@@ -105,7 +105,8 @@ class TestKilled:
         """Kill a sync whose upload has got through with some parts; returns their numbers."""
         with toxiproxy.proxy(urlsplit(server.endpoint_url).netloc, name=f"kill-{bucket}") as proxy:
             slow = Lfk(lfk.folder, **{**lfk.environ, "AWS_ENDPOINT_URL_S3": f"http://{proxy.address}"})
-            with proxy.toxic("bandwidth", stream="upstream", rate=8_000):
+            # Kilobytes a second of each connection: parts of 8 MiB take seconds, however late the look below comes.
+            with proxy.toxic("bandwidth", stream="upstream", rate=2_000):
                 process = slow.start("sync", "rec")
                 deadline = time.monotonic() + 120
                 parts: list[int] = []

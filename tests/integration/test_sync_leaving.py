@@ -388,7 +388,8 @@ class TestAcrossFilesystems:
     def test_a_full_disk_keeps_the_source_and_leaves_nothing(self, rig: Rig, other_disk: Path) -> None:
         rig.write("large.wav", os.urandom(2 << 20))
         rig.write("small.wav", b"one")
-        rig.run(afterwards=Afterwards(other_disk))
+        # One after the other: beside the large one there is no room for the small one either.
+        rig.run(afterwards=Afterwards(other_disk), transfers=1)
         assert (rig.failures, left(rig)) == ({"large.wav": "scratch_full"}, ["large.wav"])
         assert "make room there" in rig.done["large.wav"].error.hint
         assert [path.name for path in other_disk.iterdir()] == ["small.wav"]

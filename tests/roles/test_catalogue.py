@@ -61,8 +61,9 @@ def test_states() -> None:
         transcript(store, f"simple/tiny/{name}.wav")
     transcript(store, "diarisation/base/elsewhere.wav")
     jobs = [
-        {"audio": str(ROOTS.audio.join(f"simple/tiny/{name}.wav")), "stage": stage, "part": part}
-        for name, stage, part in (("working", "transcribe", 0.25), ("again", "align", "x"), ("queued", "queue", 0),
+        {"audio": str(ROOTS.audio.join(f"simple/tiny/{name}.wav")), "stage": stage, "part": part, "model": "tiny",
+         "event_id": "e", "seconds": 1.0}
+        for name, stage, part in (("working", "transcribe", 0.25), ("again", "align", 0.75), ("queued", "queue", 0),
                                   ("done", "transcribe", 0.5))
     ]  # fmt: skip
     at_work(store, *jobs)

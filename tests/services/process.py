@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import psutil
+
 A = TypeVar("A")
 
 _GUARD = Path(__file__).with_name("guard.py")
@@ -87,8 +89,18 @@ class ServerProcess:
         self._end(b"kill")
 
     def pause(self) -> None:
-        """Take the processor away from the server: its connections stay open and nothing answers."""
+        """Take the processor away from the server: its connections stay open and nothing answers.
+
+        Raises:
+            ServerFailedError: it goes on.
+        """
         self._order(b"pause")
+        assert self._guard is not None
+        deadline = time.monotonic() + STOPPED_WITHIN
+        while not all(_is_paused(child.pid) for child in psutil.Process(self._guard.pid).children(recursive=True)):
+            if time.monotonic() > deadline:
+                raise ServerFailedError(f"{self.name} does not pause")
+            time.sleep(_POLL_INTERVAL)
 
     def resume(self) -> None:
         """Let a paused server go on."""
@@ -129,6 +141,23 @@ class ServerProcess:
     def _tail(self) -> str:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(lines[-_LOG_TAIL_LINES:])
+
+
+def _is_paused(pid: int) -> bool:
+    """Every thread of a process is stopped: the signal reaches one after the other."""
+    tasks = Path(f"/proc/{pid}/task")
+    if not tasks.is_dir():
+        # No Linux: what the system says of the process as a whole.
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    return all(_state(task) == "T" for task in tasks.iterdir())
+
+
+def _state(task: Path) -> str:
+    """A letter; the name before it, in brackets, may hold anything."""
+    try:
+        return (task / "stat").read_text(encoding="ascii", errors="replace").rpartition(") ")[2][:1]
+    except FileNotFoundError:
+        return "T"
 
 
 @dataclass(frozen=True)
