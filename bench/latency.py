@@ -176,7 +176,7 @@ def watching(lfk: Lfk, folder: Path) -> Iterator[None]:
 def drop(source: Path, folder: Path, chance: random.Random) -> dict[str, float]:
     """Write files into the watched folder one by one, as a recorder does; returns when each was closed, by name."""
     closed = {}
-    for path in sorted(source.rglob("*.*")):
+    for path in sorted(path for path in source.rglob("*") if path.is_file()):
         target = folder / path.relative_to(source)
         time.sleep(chance.uniform(0.5, 1.5))
         with path.open("rb") as content, target.open("wb") as file:
