@@ -200,6 +200,20 @@ def test_a_recorded_failure_keeps_it_until_it_is_dealt_with(aged: Aged) -> None:
     assert expiry.look().deleted == 1
 
 
+def test_what_asks_for_a_model_that_is_not_offered_here_keeps_it(aged: Aged) -> None:
+    """Other hubs may offer it, and an operator may allow it and try the failure again."""
+    aged.refer("fresh", transcription_approach="diarisation.gigantic")
+    (why,) = aged.look().kept
+    assert why.startswith("a reference to it is not done in")
+    aged.settle("fresh")
+    error = Failure("unknown_model", "no such model", "resolve", 1, False)
+    # As a hub answers for what it could not resolve: with the path as it came.
+    announcement = Announcement("5" * 32, "failed", 1, path_to_audio=f"sources/{KEY}", error=error)
+    Failures(aged.store, ROOTS.records).save(FailureRecord(announcement, "", Kind.PERMANENT, ("t", 0, 0), None))
+    assert aged.look().kept == {"a failure of it is recorded, which may be tried again": 1}
+    assert there(aged.store)
+
+
 def test_without_a_broker_that_answers_nothing_goes(aged: Aged) -> None:
     aged.broker.reachable = False
     with pytest.raises(BrokerUnreachable):
