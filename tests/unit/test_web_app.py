@@ -179,6 +179,12 @@ def test_names_that_come_while_the_recording_is_forgotten_do_not_stay(visit: Vis
     assert not list(visit.store.list(ROOTS.records.join("speakers").as_prefix()))
 
 
+def test_nobody_is_sent_elsewhere(visit: Visit) -> None:
+    """Not even for a slash too many: a proxy's https would become http, with the token in what is sent again."""
+    assert visit("GET", "/api/session/").status == 404
+    assert visit.bearing("PUT", "/api/recordings/", b"RIFF", "name=x.wav").status == 404
+
+
 def test_downloads_are_what_the_hub_wrote(visit: Visit) -> None:
     for form in ("txt", "srt"):
         stored = visit.store.read(ROOTS.transcripts.join(f"{KEY}.{form}"), limit=1 << 20)[0]
