@@ -15,7 +15,15 @@ from lfk.brokers.base import Partition, Progress, Record
 from lfk.brokers.codec import JsonCodec
 from lfk.brokers.memory import MemoryBroker
 from lfk.core.batch import Entry
-from lfk.core.errors import AccessDenied, AudioDeleted, BrokerUnreachable, Kind, LfkError, PreconditionFailed, StoreUnreachable
+from lfk.core.errors import (
+    AccessDenied,
+    AudioDeleted,
+    BrokerUnreachable,
+    Kind,
+    LfkError,
+    PreconditionFailed,
+    StoreUnreachable,
+)
 from lfk.core.failure_record import FailureRecord
 from lfk.core.ledger import Ledger
 from lfk.core.location import Location
