@@ -70,7 +70,8 @@ def test_bodies_that_nobody_waits_for_are_let_go(memory: Memory, monkeypatch: py
         slow.sendall(f"GET /healthz HTTP/1.1\r\nHost: {at[0]}\r\nContent-Length: 10000\r\n\r\n".encode())
         assert received(slow, b"ok\n").startswith(b"HTTP/1.1 200")
         begun = time.monotonic()
-        with pytest.raises(OSError):  # noqa: PT012 - whichever byte is the one that nobody takes any more
+        with pytest.raises(OSError):
+            # Whichever byte is the one that nobody takes any more.
             while time.monotonic() - begun < 10.0:
                 slow.sendall(b"x")
                 time.sleep(0.05)

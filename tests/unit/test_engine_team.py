@@ -1,4 +1,4 @@
-"""The parent's side of a shared task, with engines and a child that are not there: nothing of a helper reaches others."""
+"""The parent's side of a shared task, without engines and child: nothing of a helper reaches others."""
 
 from __future__ import annotations
 
