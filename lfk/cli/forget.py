@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     from lfk.wiring import open_store
 
     store = open_store(settings)
-    wanted = wiring.meant(settings, arguments.names)
+    wanted = wiring.meant(settings, store, arguments.names)
     if arguments.lift:
         lifted = wiring.lift(settings, store, wanted)
         console.result("lifted", {"lifted": lifted}, f"{lifted} may come again")

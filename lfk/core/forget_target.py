@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lfk.core.addressing import Roots, resolve
 from lfk.core.approaches import APPROACHES, KNOWN_MODELS
 from lfk.core.errors import InvalidLocation, RejectedReference
-from lfk.core.location import Location
+from lfk.core.location import Location, has_scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,16 @@ def targets(name: str, roots: Roots) -> list[Target]:
     """Where ``name`` may lead: a relative path whose leading ``sources`` is dropped leads to two places.
 
     Raises:
-        RejectedReference: it leads nowhere that is lfk's.
+        RejectedReference: it leads nowhere that is lfk's, or to all audio without saying so.
     """
     is_prefix = name.endswith("/")
     address = resolve(f"{name}x" if is_prefix else name, None, roots)
+    if is_prefix and not has_scheme(name) and address.rest == "x" and address.location == roots.audio.join("x"):
+        # `sources/` and the name of SOURCE_FOLDER are dropped where they lead a path, which leaves nothing here.
+        raise InvalidLocation(
+            f"{name[:200]!r} means all audio there is",
+            hint=f"name the part that is meant; where it is all, name {roots.audio.as_prefix()}",
+        )
     found = []
     for location in (address.location, address.fallback):
         if location is None:

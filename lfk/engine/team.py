@@ -84,8 +84,12 @@ class Team:
             threading.Thread(target=self._help, args=(number, over, self._spare), name=name, daemon=True).start()
 
     def close(self) -> None:
-        """The task is over. A helper that is in the middle of a piece ends it, and nobody hears of it."""
-        self._closed.set()
+        """The task is over. A helper that is in the middle of a piece ends it, and nobody hears of it.
+
+        Nothing more is sent from here on, not even what was about to be: it would meet the child's next task.
+        """
+        with self._sending:
+            self._closed.set()
         self._over.set()
 
     def _help(self, number: int, over: threading.Event, spare: Spare) -> None:
@@ -129,7 +133,10 @@ class Team:
             return engine.assist(piece["work"], piece["seconds"], piece["data"])
         except LfkError as error:
             log.warning("a helper could not do its piece, the job's own engine does it: %s", error)
-            return None
+        except Exception:
+            # The job must not wait for it, and so be blamed for a fault of lfk itself.
+            log.exception("a fault of lfk itself in a helper, the job's own engine does its piece")
+        return None
 
     def _send(self, message: Mapping[str, Any]) -> None:
         with self._sending:

@@ -89,8 +89,10 @@ class Burial:
         try:
             self._store.delete(audio.location, condition=IfMatch(audio.etag))
         except PreconditionFailed as error:
-            self._tombstones.remove(audio.location)
-            raise Kept("it was replaced just now") from error
+            # Where another hub was first, stores may say the same of what is gone; that needs its tombstone.
+            if self._is_there(audio.location):
+                self._tombstones.remove(audio.location)
+                raise Kept("it was replaced just now") from error
         self._purge(audio.location, audio.version_id)
 
     def finish(self, audio: Location) -> None:
@@ -98,6 +100,13 @@ class Burial:
         buried = self._tombstones.stand_in(audio)
         if buried is not None:
             self._purge(audio, buried.version_id)
+
+    def _is_there(self, audio: Location) -> bool:
+        try:
+            self._store.stat(audio)
+        except ObjectMissing:
+            return False
+        return True
 
     def _purge(self, audio: Location, version_id: str | None) -> None:
         """Where the bucket keeps versions, the audio is only hidden so far."""

@@ -21,6 +21,7 @@ from lfk.core.media_types import MEDIA_TYPES, content_type, is_media
 from lfk.core.request import Request
 from lfk.core.running_text import clean
 from lfk.core.sync_plan import Action, Known
+from lfk.roles.forgotten import Forgotten
 from lfk.roles.scan import stamp_of
 from lfk.roles.sender import ReferenceSender
 from lfk.roles.tombstones import Tombstones
@@ -69,6 +70,7 @@ class Depositor:
         self._prefix = check_prefix(prefix)
         self._open_sender = open_sender
         self._tombstones = Tombstones(store, roots.records)
+        self._forgotten = Forgotten(store, roots.records, listed=True)
 
     def check(self, name: str, approach: str, model: str) -> str:
         """The name under which such a file would be kept, decided before any byte of it is taken.
@@ -87,11 +89,13 @@ class Depositor:
         Raises:
             Stopped: told to stop.
             RejectedReference: as for :meth:`check`.
+            AudioForgotten: this very recording was removed on request.
             StoreError, Unreachable: store or broker.
         """
         request = Request.make(approach, model, {}, self._roots)
         # Nobody else uploads as this, so what is there is never taken for an older version of this file.
-        uploader = Uploader(self._store, f"web:{uuid.uuid4().hex}", stopped, tombstones=self._tombstones)
+        source = f"web:{uuid.uuid4().hex}"
+        uploader = Uploader(self._store, source, stopped, tombstones=self._tombstones, forgotten=self._forgotten)
         for candidate in _names(_name(name)):
             placed = self._place(candidate, request)
             try:

@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from lfk.core.addressing import Roots
 from lfk.core.errors import LfkError, ObjectMissing, Unreachable
@@ -38,6 +39,9 @@ log = logging.getLogger(__name__)
 _MOST = 500
 #: Recordings that are proved or deleted at a time; a hub's jobs need the store, too.
 _AT_A_TIME = 4
+#: Seconds for which it is believed that nobody waits. A hub may stand still in between (a machine that sleeps, a store
+#: that hangs), and somebody may refer to the audio meanwhile; what is left comes with the next look.
+_BELIEVED = 30.0
 #: Longest text of an error that is told on.
 _TEXT = 200
 
@@ -122,11 +126,13 @@ class Expiry:
         if not proved or self._stop.is_set():
             return look
         held = self._pending.of([one.due.audio for one in proved])
+        # From its end on, as with a long backlog the question itself takes a while.
+        asked = self._clock()
         for one in proved:
             if one.due.audio in held:
                 _tell(look, _Not(one.due.audio, held[one.due.audio]))
         free = [one for one in proved if one.due.audio not in held]
-        for one, outcome in zip(free, in_parallel(self._delete, free, _AT_A_TIME), strict=True):
+        for one, outcome in zip(free, in_parallel(partial(self._delete, asked), free, _AT_A_TIME), strict=True):
             if outcome is None:
                 look.deleted += 1
                 look.size += one.audio.size
@@ -187,11 +193,13 @@ class Expiry:
         self._burial.confirm(manifest, audio)
         return _Proved(due, audio, manifest, transcript)
 
-    def _delete(self, one: _Proved) -> _Not | None:
-        """On a reader's thread: delete it; None once that is done."""
+    def _delete(self, asked: float, one: _Proved) -> _Not | None:
+        """On a reader's thread: delete it; None once that is done. ``asked``: when it was seen that nobody waits."""
         audio = one.due.audio
         if self._stop.is_set():
             return _Not(audio)
+        if not 0 <= self._clock() - asked <= _BELIEVED:
+            return _Not(audio, "it is asked again whether anybody waits for it")
         try:
             self._burial.bury(one.manifest, one.audio, one.transcript)
             self._expiring.drop(one.due)

@@ -49,8 +49,9 @@ class Pending:
         self._decode = decode
         self._batches = Batches(store, roots.records)
         self._failures = Failures(store, roots.records)
+        self._any_pair = f"{roots.default_approach.name}.{roots.default_model}"
         #: The audio of each recorded failure, by its event: such a record never changes.
-        self._failed: dict[str, str | None] = {}
+        self._failed: dict[str, tuple[Location, ...]] = {}
 
     def referred(self) -> Iterator[tuple[Location, str]]:
         """The audio of each reference that waits or is worked on, and where it was found.
@@ -93,14 +94,21 @@ class Pending:
         if wanted:
             failed = frozenset(self._failed_audio())
             for audio in tuple(wanted):
-                if str(audio) in failed:
+                if audio in failed:
                     note(audio, "a failure of it is recorded, which may be tried again")
         return found
 
     def _audio(self, value: bytes | None) -> Iterator[Location]:
         try:
             reference = self._decode(value)
-            address = resolve(reference.path_to_audio, reference.transcription_approach, self._roots)
+        except RejectedReference:
+            return
+        yield from self._places(reference.path_to_audio)
+
+    def _places(self, path: str) -> Iterator[Location]:
+        """Where a path leads, whether or not its approach and model are offered here: other hubs may offer them."""
+        try:
+            address = resolve(path, self._any_pair, self._roots)
         except RejectedReference:
             return
         yield address.location
@@ -124,18 +132,19 @@ class Pending:
                     if judge.one(entry).state == "outstanding":
                         yield address.location
 
-    def _failed_audio(self) -> Iterator[str]:
+    def _failed_audio(self) -> Iterator[Location]:
         """The audio of each recorded failure; one that cannot be read keeps nothing."""
         events = self._failures.events()
         known = self._failed
         self._failed = {event: known[event] if event in known else self._failed_of(event) for event in events}
-        yield from (path for path in self._failed.values() if path is not None)
+        yield from (place for places in self._failed.values() for place in places)
 
-    def _failed_of(self, event: str) -> str | None:
+    def _failed_of(self, event: str) -> tuple[Location, ...]:
         try:
-            return self._failures.load(event).announcement.path_to_audio
+            path = self._failures.load(event).announcement.path_to_audio
         except FailureMissing:
-            return None
+            return ()
         except FailureUnreadable as error:
             log.warning("the failure %s is passed over: %s", event, error)
-            return None
+            return ()
+        return () if path is None else tuple(self._places(path))

@@ -12,12 +12,17 @@ from lfk.stores.base import IfAbsent, IfMatch, ObjectStore
 log = logging.getLogger(__name__)
 
 
+def speakers_folder(records: Location) -> Location:
+    """Where the names of all transcripts are."""
+    return records.join("speakers").as_prefix()
+
+
 class NameRecords:
     """Safe for use by several threads."""
 
     def __init__(self, store: ObjectStore, records: Location) -> None:
         self._store = store
-        self._folder = records.join("speakers").as_prefix()
+        self._folder = speakers_folder(records)
 
     def load(self, key: str, job_id: str) -> tuple[SpeakerNames, str | None]:
         """The names for this job's labels, and the ETag of the record as it is; None where there is none."""
@@ -42,6 +47,10 @@ class NameRecords:
         condition = IfAbsent() if seen is None else IfMatch(seen)
         info = self._store.put(self._at(key), names.to_bytes(), content_type="application/json", condition=condition)
         return info.etag
+
+    def drop(self, key: str) -> None:
+        """Take all names of a transcript away."""
+        self._store.delete(self._at(key))
 
     def _at(self, key: str) -> Location:
         return self._folder.join(f"{key}.json")

@@ -28,6 +28,7 @@ from lfk.core.manifest import Manifest, StoredResult, read_manifest
 from lfk.core.tombstone import Tombstone
 from lfk.roles.outbox import outbox_folder, waiting_key
 from lfk.roles.parallel import in_parallel
+from lfk.roles.speaker_names import speakers_folder
 from lfk.roles.stock import read_owner
 from lfk.stores.base import MADE_OF, SHA256, ObjectStore
 
@@ -47,6 +48,7 @@ class Kind(str, Enum):
     """What a trace is, in the order in which traces are removed."""
 
     AUDIO = "audio"
+    NAMES = "speaker names"
     MANIFEST = "manifest"
     TRANSCRIPT = "transcript"
     COPY = "local copy"
@@ -160,17 +162,19 @@ class Traces:
     def _transcripts(self, wanted: Sequence[Target], found: Found) -> None:
         for target in wanted:
             owners = self._owners(target, found)
-            keys: dict[str, list[Location]] = {}
+            keys: dict[str, list[tuple[Kind, Location]]] = {}
             for at in self._below(self._roots.transcripts, target.keys(self._roots)):
                 stem, _dot, form = self._roots.transcripts.relative(at).rpartition(".")
                 if form in formats() and not self._roots.records.contains(at):
-                    keys.setdefault(stem, []).append(at)
+                    keys.setdefault(stem, []).append((Kind.MANIFEST if form == MANIFEST else Kind.TRANSCRIPT, at))
+            names = speakers_folder(self._roots.records)
+            for at in self._below(names, target.keys(self._roots)):
+                keys.setdefault(names.relative(at).removesuffix(".json"), []).append((Kind.NAMES, at))
             meant = [key for key in keys if target.is_prefix or self._is_key_of(key, target)]
             for key, manifest in zip(meant, in_parallel(self._manifest, meant), strict=True):
                 if not self._is_of(key, manifest, owners, target):
                     continue
-                for at in keys[key]:
-                    found.traces.append(Trace(Kind.MANIFEST if at.key.endswith(".json") else Kind.TRANSCRIPT, at))
+                found.traces.extend(Trace(kind, at) for kind, at in keys[key])
                 if manifest is not None:
                     found.of(manifest.path_to_audio, manifest.audio.sha256)
                     found.jobs.add(manifest.job_id)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from starlette.responses import JSONResponse
 
 from lfk.core.errors import (
+    AudioForgotten,
     AudioTooLarge,
     BrokerError,
     ContentChanged,
@@ -29,6 +30,7 @@ from lfk.core.errors import (
 _STATUS: tuple[tuple[type[LfkError], int], ...] = (
     (ObjectMissing, 404),
     (FailureMissing, 404),
+    (AudioForgotten, 410),
     (PreconditionFailed, 412),
     (SourceConflict, 409),
     (NotRetryable, 409),

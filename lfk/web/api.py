@@ -15,12 +15,13 @@ from starlette.routing import Route
 
 from lfk.core.approaches import APPROACHES
 from lfk.core.catalogue import Query, Row, State
-from lfk.core.errors import LfkError, ObjectMissing
+from lfk.core.errors import AudioForgotten, LfkError, ObjectMissing
 from lfk.core.formats import MANIFEST, formats
 from lfk.core.location import check_key
 from lfk.core.media_types import MEDIA_TYPES
 from lfk.core.speaker_names import MAX_RECORD_BYTES, SpeakerNames
 from lfk.roles.catalogue import Snapshot
+from lfk.roles.forgotten import Forgotten
 from lfk.roles.heartbeat import HubReport
 from lfk.roles.opened import Opened, open_transcript
 from lfk.web.answers import refusal
@@ -52,6 +53,7 @@ class Api:
         self._sessions = sessions
         self._threads = threads
         self._stopping = stopping
+        self._forgotten = Forgotten(site.store, site.roots.records)
         self._details = Details(site.store, site.roots)
         self._reception = Reception(threads, site.scratch, site.max_upload)
 
@@ -221,6 +223,13 @@ class Api:
         opened = open_transcript(self._site.store, self._site.roots, key)
         names = SpeakerNames.given(opened.manifest.job_id, given)
         etag = self._site.names.save(key, names, seen)
+        audio = opened.manifest.audio
+        try:
+            # `lfk forget` may have looked for names before these came.
+            self._forgotten.refuse(opened.address.location, modified=audio.modified, sha256=audio.sha256)
+        except AudioForgotten:
+            self._site.names.drop(key)
+            raise
         return {"speakers": list(opened.transcript.speakers), "names": dict(names.names), "seen": etag}
 
     async def links(self, request: Request) -> Response:

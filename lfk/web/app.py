@@ -26,7 +26,10 @@ def make_app(site: Site, threads: Threads, stopping: threading.Event) -> ASGIApp
     """Everything that the page answers. ``stopping`` is set when it should come to an end."""
     sessions = Sessions(site.token)
     routes = [*Api(site, sessions, threads, stopping).routes(), *Pages(site, threads).routes()]
-    return Guard(Starlette(routes=routes, exception_handlers=dict(_HANDLERS)), sessions, site.hosts)
+    app = Starlette(routes=routes, exception_handlers=dict(_HANDLERS))
+    # Behind a proxy that ends TLS it would send a browser, and what it posts, to plain HTTP.
+    app.router.redirect_slashes = False
+    return Guard(app, sessions, site.hosts)
 
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]

@@ -19,7 +19,7 @@ from lfk.web.threads import Threads
 
 #: Connections at a time; browsers keep up to six each.
 _CONNECTIONS = 256
-#: How long the head of a request may take to arrive.
+#: How long the head of a request may take to arrive, and what is left of a body once it is answered.
 _HEAD_SECONDS = 15.0
 _KEEP_ALIVE_SECONDS = 20
 #: How long answers that are on their way get at the end.
@@ -77,7 +77,8 @@ class WebServer:
 
 
 class _Patient(H11Protocol):
-    """A request's head has to arrive within some seconds, the first on a connection as every later one."""
+    """A request's head has to arrive within some seconds, the first on a connection as every later one; and so has the
+    rest of a body that was answered already. Else a few bytes now and then would hold a connection for ever."""
 
     _late: asyncio.TimerHandle | None = None
 
@@ -93,17 +94,27 @@ class _Patient(H11Protocol):
         self._forget()
         super().connection_lost(exc)
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY:
+            self._watch()
+
     def _watch(self) -> None:
-        """The clock runs while a head is on its way; between requests the keep-alive's own does."""
-        if self.conn.their_state is not h11.IDLE:
+        """The clock runs while the client owes something; between requests the keep-alive's own does."""
+        if not self._owes():
             self._forget()
         elif self._late is None:
             self._late = self.loop.call_later(_HEAD_SECONDS, self._give_up)
 
     def _give_up(self) -> None:
         self._late = None
-        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+        if self._owes() and not self.transport.is_closing():
             self.transport.close()
+
+    def _owes(self) -> bool:
+        """A head, or the rest of a body that nobody waits for."""
+        answered = self.conn.our_state in (h11.DONE, h11.MUST_CLOSE)
+        return self.conn.their_state is h11.IDLE or (self.conn.their_state is h11.SEND_BODY and answered)
 
     def _forget(self) -> None:
         if self._late is not None:

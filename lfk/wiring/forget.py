@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from lfk.core.errors import RejectedReference, UsageError
+from lfk.core.errors import ObjectMissing, RejectedReference, UsageError
 from lfk.core.forget_target import Target, means_path, targets
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
@@ -20,20 +20,39 @@ if TYPE_CHECKING:
     from lfk.roles.traces import Trace
 
 
-def meant(settings: Settings, names: Sequence[str]) -> list[Target]:
+def meant(settings: Settings, store: ObjectStore, names: Sequence[str]) -> list[Target]:
     """What the names of a command line stand for.
 
     Raises:
-        UsageError: one of them is no audio's.
+        UsageError: one of them is no audio's, or leads to two recordings.
+        Unreachable: the store.
     """
     where = roots(settings)
     found: list[Target] = []
     for name in names:
         try:
-            found.extend(targets(name, where))
+            places = targets(name, where)
         except RejectedReference as error:
             raise UsageError(error.message, hint=error.hint) from error
+        there = [target.at for target in places if _holds(store, target)] if len(places) > 1 else []
+        if len(there) > 1:
+            # A leading `sources` is dropped where nothing is stored under it; here both are, and only one is meant.
+            raise UsageError(
+                f"{name[:200]!r} may mean {' or '.join(map(str, there))}, which are different recordings",
+                hint="name the one that is meant by its location",
+            )
+        found.extend(places)
     return found
+
+
+def _holds(store: ObjectStore, target: Target) -> bool:
+    if target.is_prefix:
+        return next(iter(store.list(target.at)), None) is not None
+    try:
+        store.stat(target.at)
+    except ObjectMissing:
+        return False
+    return True
 
 
 def forget(

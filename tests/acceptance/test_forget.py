@@ -67,6 +67,23 @@ def test_a_store_in_a_folder(tmp_path: Path) -> None:
     assert "1 new" in expect_ok(new("sync", "recordings")).out
 
 
+def test_a_name_that_leads_to_two_recordings_or_to_all_removes_none(tmp_path: Path) -> None:
+    lfk = Lfk(tmp_path, LFK_STORE="store", LFK_ENGINE="canned")
+    expect_ok(lfk("init"))
+    both = [tmp_path / "store/audio" / name for name in ("week1/a.wav", "sources/week1/a.wav")]
+    for path in both:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"speech")
+    for name in ("sources/week1/a.wav", "sources/week1/", "sources/", "./"):
+        refused = lfk("forget", name, "--yes")
+        assert (refused.code, [path.exists() for path in both]) == (2, [True, True]), name
+    expect_ok(lfk("forget", (tmp_path / "store/audio/week1/a.wav").as_uri(), "--yes"))
+    assert [path.exists() for path in both] == [False, True]
+    # Nothing is stored under its other name now.
+    expect_ok(lfk("forget", "sources/week1/a.wav", "--yes"))
+    assert [path.exists() for path in both] == [False, False]
+
+
 @pytest.mark.kafka
 @pytest.mark.s3
 @pytest.mark.slow

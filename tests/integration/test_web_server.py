@@ -63,6 +63,26 @@ def test_slow_heads_are_let_go_and_hold_nobody_up(memory: Memory, monkeypatch: p
             connection.close()
 
 
+def test_bodies_that_nobody_waits_for_are_let_go(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few bytes now and then stop the keep-alive's clock; some hundred such connections would shut everybody out."""
+    monkeypatch.setattr(serving, "_HEAD_SECONDS", 0.5)
+    with served(memory) as at, socket.create_connection(at, 20) as slow:
+        slow.sendall(f"GET /healthz HTTP/1.1\r\nHost: {at[0]}\r\nContent-Length: 10000\r\n\r\n".encode())
+        assert received(slow, b"ok\n").startswith(b"HTTP/1.1 200")
+        begun = time.monotonic()
+        with pytest.raises(OSError):
+            # Whichever byte is the one that nobody takes any more.
+            while time.monotonic() - begun < 10.0:
+                slow.sendall(b"x")
+                time.sleep(0.05)
+        # One that is sent in time excuses nothing and costs nothing.
+        with socket.create_connection(at, 20) as quick:
+            for _ in range(2):
+                quick.sendall(f"GET /healthz HTTP/1.1\r\nHost: {at[0]}\r\nContent-Length: 3\r\n\r\n".encode())
+                assert received(quick, b"ok\n").startswith(b"HTTP/1.1 200")
+                quick.sendall(b"xyz")
+
+
 def test_slow_readers_hold_no_threads(memory: Memory) -> None:
     memory.store.put(ROOTS.audio.join(KEY), bytes(30 << 20), content_type="audio/wav")
     with served(memory) as at:

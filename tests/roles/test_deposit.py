@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lfk.core.errors import BrokerUnreachable, SourceConflict
+from lfk.core.errors import AudioForgotten, BrokerUnreachable, ObjectMissing, SourceConflict
 from lfk.core.location import Location
 from lfk.core.messages import AudioReference
 from lfk.core.tombstone import Tombstone
 from lfk.roles.deposit import Depositor
+from lfk.roles.forgotten import Forgotten
 from lfk.roles.tombstones import Tombstones
 from lfk.stores.base import SOURCE
 from lfk.stores.memory import MemoryStore
@@ -89,6 +90,18 @@ def test_a_reference_that_is_not_confirmed_is_an_error_and_the_next_try_sends_it
     again = Sender()
     assert take(store, again, path, b"one") == ("simple/tiny/x.wav", True)
     assert len(again.sent) == 1
+
+
+def test_what_was_forgotten_is_not_stored_again(path: Path) -> None:
+    store, sender = MemoryStore(), Sender()
+    audio = ROOTS.audio.join("simple/tiny/x.wav")
+    Forgotten(store, ROOTS.records).keep(audio, [SHA256_OF_ONE])
+    with pytest.raises(AudioForgotten):
+        take(store, sender, path, b"one")
+    assert not sender.sent
+    with pytest.raises(ObjectMissing):
+        store.stat(audio)
+    assert take(store, sender, path, b"two") == ("simple/tiny/x.wav", False)
 
 
 def test_audio_that_was_deleted_on_request_is_not_stored_again(path: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,15 @@ from lfk.brokers.base import Partition, Progress, Record
 from lfk.brokers.codec import JsonCodec
 from lfk.brokers.memory import MemoryBroker
 from lfk.core.batch import Entry
-from lfk.core.errors import AccessDenied, AudioDeleted, BrokerUnreachable, Kind, LfkError, StoreUnreachable
+from lfk.core.errors import (
+    AccessDenied,
+    AudioDeleted,
+    BrokerUnreachable,
+    Kind,
+    LfkError,
+    PreconditionFailed,
+    StoreUnreachable,
+)
 from lfk.core.failure_record import FailureRecord
 from lfk.core.ledger import Ledger
 from lfk.core.location import Location
@@ -199,6 +208,20 @@ def test_a_recorded_failure_keeps_it_until_it_is_dealt_with(aged: Aged) -> None:
     assert expiry.look().deleted == 1
 
 
+def test_what_asks_for_a_model_that_is_not_offered_here_keeps_it(aged: Aged) -> None:
+    """Other hubs may offer it, and an operator may allow it and try the failure again."""
+    aged.refer("fresh", transcription_approach="diarisation.gigantic")
+    (why,) = aged.look().kept
+    assert why.startswith("a reference to it is not done in")
+    aged.settle("fresh")
+    error = Failure("unknown_model", "no such model", "resolve", 1, False)
+    # As a hub answers for what it could not resolve: with the path as it came.
+    announcement = Announcement("5" * 32, "failed", 1, path_to_audio=f"sources/{KEY}", error=error)
+    Failures(aged.store, ROOTS.records).save(FailureRecord(announcement, "", Kind.PERMANENT, ("t", 0, 0), None))
+    assert aged.look().kept == {"a failure of it is recorded, which may be tried again": 1}
+    assert there(aged.store)
+
+
 def test_without_a_broker_that_answers_nothing_goes(aged: Aged) -> None:
     aged.broker.reachable = False
     with pytest.raises(BrokerUnreachable):
@@ -223,6 +246,48 @@ def test_audio_that_is_replaced_at_the_last_moment_stays(aged: Aged) -> None:
     assert aged.look().kept == {"it was replaced just now": 1}
     assert there(aged.store)
     assert Tombstones(aged.store, ROOTS.records).find(AUDIO) is None
+
+
+def test_two_hubs_that_delete_at_once_leave_the_tombstone(aged: Aged) -> None:
+    """The other one is first, and this store calls the missing object a failed condition."""
+
+    def other_hub() -> None:
+        assert aged.look().deleted == 1
+        raise PreconditionFailed("it is not the object with that ETag")
+
+    during(aged.store, "delete", AUDIO, other_hub)
+    assert aged.look().kept == {}
+    assert not there(aged.store)
+    assert Tombstones(aged.store, ROOTS.records).find(AUDIO) is not None
+
+
+def test_a_hub_that_slept_asks_again_who_waits(aged: Aged) -> None:
+    """It stands still between its question and the deletion, and meanwhile somebody refers to the audio."""
+    before = aged.pending.of
+
+    def slept(audios: Collection[Location]) -> dict[Location, str]:
+        found = before(audios)
+        expiry.sleep = True
+        return found
+
+    def clock() -> float:
+        if expiry.sleep and not expiry.woken:
+            # The first look at the clock after the answer is before the sleep.
+            expiry.woken = True
+        elif expiry.sleep:
+            aged.refer("fresh", transcription_approach="diarisation.base")
+            aged.now += 3600.0
+            expiry.sleep = False
+        return aged.now
+
+    expiry = SimpleNamespace(sleep=False, woken=False)
+    aged.pending.of = slept  # type: ignore[method-assign]
+    role = Expiry(aged.store, ROOTS, aged.pending, GRACE, threading.Event(), clock=clock)
+    assert role.look().kept == {"it is asked again whether anybody waits for it": 1}
+    assert there(aged.store)
+    aged.pending.of = before  # type: ignore[method-assign]
+    (why,) = role.look().kept
+    assert why.startswith("a reference to it is not done in")
 
 
 def test_a_record_that_is_written_anew_meanwhile_stays(aged: Aged) -> None:

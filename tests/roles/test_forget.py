@@ -13,17 +13,19 @@ import pytest
 
 from lfk.brokers.base import Record
 from lfk.core.batch import Entry
-from lfk.core.errors import AudioForgotten, EngineCrashed, Kind, ObjectMissing, RejectedReference
+from lfk.core.errors import AudioForgotten, EngineCrashed, InvalidLocation, Kind, ObjectMissing, RejectedReference
 from lfk.core.failure_record import FailureRecord, OriginalRecord
 from lfk.core.forget_target import Target, targets
 from lfk.core.location import Location
 from lfk.core.messages import Announcement, AudioReference, Failure
+from lfk.core.speaker_names import SpeakerNames
 from lfk.core.tombstone import Tombstone, tombstone_name
 from lfk.roles.batches import Batches, new_batch, part_name
 from lfk.roles.failures import Failures
 from lfk.roles.forget import Forget, ForgetSummary, lift
 from lfk.roles.forgotten import Forgotten
 from lfk.roles.outbox import OutboxPublisher
+from lfk.roles.speaker_names import NameRecords
 from lfk.roles.tombstones import Tombstones
 from lfk.roles.traces import Trace, Traces
 from lfk.stores.base import ObjectStore
@@ -93,6 +95,10 @@ def failure(event: str, path: str | None, value: bytes = b"") -> FailureRecord:
     return FailureRecord(announcement, "", Kind.PERMANENT, ("lfk.audio", 0, 1), original)
 
 
+def _natural(key: str) -> str:
+    return f"{ROOTS.default_approach.name}/{ROOTS.default_model}/{key}"
+
+
 def fill(bench: Bench) -> None:
     """Traces of every kind, of the audio and of its neighbours."""
     store = bench.store
@@ -114,6 +120,8 @@ def fill(bench: Bench) -> None:
         store.put(expiring, tombstone.to_bytes(), content_type="application/json")
         at_work = {"host": "h", "jobs": [{"audio": location}]}
         store.put(ROOTS.records.join(f"hubs/{key[6:11]}.json"), json.dumps(at_work).encode(), content_type="text/plain")
+        names = SpeakerNames("j" * 64, {"SPEAKER_00": f"Ada of {key[6:11]}"})
+        NameRecords(store, ROOTS.records).save(_natural(key), names, None)
     batches = Batches(store, ROOTS.records)
     head = new_batch("submit", {})
     batches.record(head)
@@ -136,6 +144,7 @@ def test_nothing_that_names_it_is_left_and_nothing_else_goes(bench: Bench) -> No
     gone = before.keys() - after.keys()
     assert gone == {str(trace.at) for trace in traces if trace.content is None}
     assert not [one for one in gone if "other" in one or ".mp3" in one or "secret.wav" in one]
+    assert names_it(bench.store, "Ada of ") == [f"s3://bucket/.lfk/speakers/{_natural('week1/other.wav')}.json"]
     changed = {one for one in before.keys() & after.keys() if before[one] != after[one]}
     assert len(changed) == 1, "the batch keeps what it holds of others"
     assert b"other.wav" in after[changed.pop()]
@@ -349,6 +358,11 @@ def test_names_of_transcripts_and_records_are_refused() -> None:
     for name in ("s3://bucket/transcripts/x.wav", "s3://elsewhere/x.wav", "../x.wav", "/etc/passwd", "simple/x.wav"):
         with pytest.raises(RejectedReference):
             targets(name, ROOTS)
+    for name in ("sources/", "./", "./sources/", ".\\sources/"):
+        # What is dropped where it leads a path would leave the whole store.
+        with pytest.raises(InvalidLocation):
+            targets(name, ROOTS)
+    assert targets("s3://bucket/audio/", ROOTS) == [Target(ROOTS.audio.as_prefix(), "")]
     assert targets("sources/x.wav", ROOTS) == [
         Target(ROOTS.audio.join("x.wav"), "x.wav"),
         Target(ROOTS.audio.join("sources/x.wav"), "x.wav"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -25,6 +26,7 @@ from lfk.roles.chunks.gateway import Gateway
 from lfk.roles.chunks.keeper import Keeper
 from lfk.roles.chunks.plan import GatewayPlan
 from lfk.roles.chunks.spool import Spool
+from lfk.roles.forgotten import Forgotten
 from lfk.roles.hub.answers import Topics
 from lfk.stores.base import REFERRED, SOURCE
 from lfk.stores.memory import MemoryStore
@@ -393,6 +395,20 @@ def test_what_came_another_way_is_not_overwritten(world: World) -> None:
     world.run()
     assert world.stored("b.mp3") == b"mine"
     assert len(world.records("audio")) == 2
+
+
+def test_what_was_forgotten_is_not_stored_again(world: World) -> None:
+    forgot = Forgotten(world.store, ROOTS.records)
+    forgot.keep(ROOTS.audio.join("a.mp3"), [hashlib.sha256(b"whole").hexdigest()])
+    before = [info.location for info in world.store.list(ROOTS.audio)]
+    world.send(*numbered("a.mp3", b"who", b"le"))
+    assert world.run().joined == 0
+    assert [info.location for info in world.store.list(ROOTS.audio)] == before
+    (answer,) = world.records("transcripts")
+    assert (answer["error"]["code"], answer["path_to_audio"]) == ("audio_forgotten", None)
+    assert (world.records("dlq"), world.records("audio")) == ([], [])
+    world.send(*numbered("a.mp3", b"other", upload="u2"))
+    assert world.run().joined == 1
 
 
 def test_an_outage_of_the_store_is_waited_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 
+import fastavro
 import pytest
 
 from lfk.brokers.avro_guard import refuse_unsafe
@@ -31,6 +33,8 @@ def test_lfks_own(name: str) -> None:
         record(PAIR, "a.Pair", {"type": "array", "items": "a.Pair"}),
         record({"type": "fixed", "name": "F", "size": 16}, {"type": "enum", "name": "E", "symbols": ["A"]}),
         record({"type": "array", "items": ["null", "string"]}),
+        record("float", "double", "boolean", {"type": "map", "values": "float"}),
+        record({"type": "array", "items": record("string", "float")}),
         record({"type": "string", "logicalType": "uuid"}),
     ],
 )
@@ -45,6 +49,10 @@ def test_plain_ones(schema: object) -> None:
         record({"type": "array", "items": {"type": "fixed", "name": "F", "size": 0}}),
         record({"type": "array", "items": record()}),
         record({"type": "map", "values": {"type": "array", "items": "null"}}),
+        *(record({"type": "array", "items": one}) for one in ("float", "double", "boolean")),
+        record({"type": "array", "items": {"type": "fixed", "name": "F", "size": 16}}),
+        record({"type": "array", "items": record("null", "float")}),
+        record({"type": "bytes", "logicalType": "decimal", "precision": 10**8, "scale": 0}),
         record(["null", "R"]),
         {"type": {"type": {"type": {"type": {"type": {"type": {"type": {"type": "x"}}}}}}}},
         record("Unknown"),
@@ -67,3 +75,13 @@ def test_limits_of_the_text() -> None:
         refuse_unsafe(json.dumps(record("x" * 200_000)), False)
     with pytest.raises(MalformedMessage, match="no Avro schema"):
         refuse_unsafe("[" * 50_000, False)
+
+
+@pytest.mark.parametrize("kind", ["int", "long", "string", "bytes", ["float"], {"type": "map", "values": "float"}])
+def test_what_may_be_in_an_array_is_skipped_no_further_than_the_message(kind: object) -> None:
+    """Of the decoder itself: the array claims more items than could be skipped in a day."""
+    theirs = record({"type": "array", "items": kind})
+    refuse_unsafe(json.dumps(theirs), False)
+    count = bytes([0xFE] + [0xFF] * 7 + [0x7F])  # a long of 63 bits, zigzag
+    with pytest.raises((EOFError, IndexError)):
+        fastavro.schemaless_reader(io.BytesIO(count + b"\x00"), theirs, record())

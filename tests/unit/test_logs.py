@@ -78,13 +78,19 @@ def test_no_name_forges_a_line_or_reaches_the_terminal(name: str) -> None:
 
 
 def test_secrets_are_masked_wherever_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
-    settings = Settings(secret_key="s3cr3t-key", kafka={"sasl.password": "pa\x1bss word", "client.id": "public-name"})
+    collector = "https://somebody:s3cr3t-word@collector:4318"
+    settings = Settings(
+        secret_key="s3cr3t-key",
+        otlp_endpoint=collector,
+        kafka={"sasl.password": "pa\x1bss word", "client.id": "public-name"},
+    )
     for form in ("json", "text"):
         set_up("info", form, secrets(settings))
         try:
             raise ValueError(f"refused {settings.kafka['sasl.password']}")
         except ValueError:
             log.exception("signed with %s as %s", "s3cr3t-key", "public-name")
+        log.warning("%s does not take them", collector)
         told = capsys.readouterr().err
         assert "s3cr3t" not in told
         assert "ss word" not in told

@@ -10,6 +10,8 @@ import pytest
 
 from lfk.brokers.codec import JsonCodec
 from lfk.core.errors import StoreUnreachable, UnsupportedFeature
+from lfk.core.location import Location
+from lfk.roles.forgotten import Forgotten
 from lfk.settings import Settings
 from lfk.stores.memory import MemoryStore
 from lfk.web.details import manifest_facts
@@ -160,6 +162,27 @@ def test_speakers_are_named_and_shown_so(visit: Visit) -> None:
     assert visit.store.read(ROOTS.transcripts.join(f"{KEY}.json"), limit=1 << 20)[0] == before
     for names in ([], {"SPEAKER_00": 7}, {"SPEAKER_00": "n" * 61}, {f"s{n}": "x" for n in range(101)}):
         assert name(names, None).status == 400
+
+
+def test_names_that_come_while_the_recording_is_forgotten_do_not_stay(visit: Visit) -> None:
+    audio = ROOTS.audio.join(KEY)
+
+    def meanwhile(method: str, location: Location) -> None:
+        if method == "put" and location.key.startswith(".lfk/speakers/"):
+            visit.store._on_call = None
+            Forgotten(visit.store, ROOTS.records).keep(audio, [])
+
+    visit.store._on_call = meanwhile
+    body = json.dumps({"names": {"SPEAKER_00": "Zoë"}, "seen": None}).encode()
+    answer = visit.bearing("PUT", f"/api/speakers/{KEY}", body, **{"content-type": "application/json"})
+    assert (answer.status, answer.code) == (410, "audio_forgotten")
+    assert not list(visit.store.list(ROOTS.records.join("speakers").as_prefix()))
+
+
+def test_nobody_is_sent_elsewhere(visit: Visit) -> None:
+    """Not even for a slash too many: a proxy's https would become http, with the token in what is sent again."""
+    assert visit("GET", "/api/session/").status == 404
+    assert visit.bearing("PUT", "/api/recordings/", b"RIFF", "name=x.wav").status == 404
 
 
 def test_downloads_are_what_the_hub_wrote(visit: Visit) -> None:

@@ -1,7 +1,7 @@
 """Stores a joined audio as one object, and makes the reference to it. Runs on the gateway's storing threads.
 
-Refused: places outside the audio root, names that are no recordings, and overwriting what came another way. An
-outage of the store is waited out; nothing of the audio is given up for it.
+Refused: places outside the audio root, names that are no recordings, overwriting what came another way, and what was
+removed on request. An outage of the store is waited out; nothing of the audio is given up for it.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from lfk.core.messages import AudioReference
 from lfk.core.pcm import HEADER_BYTES, wav_header
 from lfk.roles.chunks.audio import Audio, Stopped
 from lfk.roles.chunks.spool import Spool, WholeFile
+from lfk.roles.forgotten import Forgotten, forgotten
 from lfk.stores.base import REFERRED, SHA256, SOURCE, IfAbsent, IfMatch, ObjectInfo, ObjectStore
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Keeper:
         """``stop`` ends transfers and waiting; what was not stored then is joined again by the next gateway."""
         self._store = store
         self._roots = roots
+        self._forgotten = Forgotten(store, roots.records, listed=True)
         self._spool = spool
         self._stop = stop
 
@@ -120,6 +122,9 @@ class Keeper:
         attempt = 1
         while True:
             there = self._look(location)
+            if there is None and self._forgotten.is_content(location, whole.sha256):
+                # Chunks that were sent, or are delivered again, after it was removed.
+                raise forgotten()
             if there is not None and (there.size, there.metadata.get(SHA256)) == (whole.size, whole.sha256):
                 return there
             if there is not None and there.metadata.get(SOURCE) != source:

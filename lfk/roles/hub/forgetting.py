@@ -21,7 +21,7 @@ from lfk.stores.base import ObjectStore
 log = logging.getLogger(__name__)
 
 #: What stays where the name is in use again: the transcript is of the new audio.
-_OF_TRANSCRIPTS = frozenset({Kind.MANIFEST, Kind.TRANSCRIPT, Kind.COPY, Kind.OWNER})
+_OF_TRANSCRIPTS = frozenset({Kind.NAMES, Kind.MANIFEST, Kind.TRANSCRIPT, Kind.COPY, Kind.OWNER})
 
 
 class Forgetting:
