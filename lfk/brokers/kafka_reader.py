@@ -58,6 +58,7 @@ class TopicReader:
         self._closing = False
         #: Within a callback of the consumer, where only the thread that is called can commit.
         self.called_back = False
+        self._abandoned = False
         with kafka_border("joining the group"):
             self._consumer = Consumer(dict(config))
         self.join()
@@ -131,6 +132,10 @@ class TopicReader:
         self._closing = True
         with kafka_border("leaving the group"):
             self._consumer.close()
+
+    def abandon(self) -> None:
+        """Nobody waits for :meth:`close` any more: the listener is told nothing that it may still bring."""
+        self._abandoned = True
 
     def _heed(self, error: KafkaError, message: Message) -> None:
         """An error in place of a record: raise it, unless librdkafka or the next poll sees to it."""
@@ -207,7 +212,7 @@ class TopicReader:
     def _let_go(self, consumer: Consumer, gone: list[TopicPartition], *, lost: bool) -> None:
         partitions = [Partition(tp.topic, tp.partition) for tp in gone]
         known = [partition for partition in partitions if partition in self._known]
-        if known:
+        if known and not self._abandoned:
             self.called_back = True
             try:
                 self._listener.revoked(known, lost=lost)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
 from lfk.brokers import kafka as kafka_module
-from lfk.brokers import kafka_contact
-from lfk.brokers.base import Partition, TopicPlan
+from lfk.brokers import kafka_contact, kafka_member
+from lfk.brokers.base import Partition, Progress, TopicPlan
 from lfk.brokers.kafka import KafkaBroker
+from lfk.brokers.kafka_reader import TopicReader
 from lfk.core.errors import BrokerUnreachable
 from tests.conftest import StartServer
 from tests.services import kafka as kafka_server
@@ -42,3 +45,51 @@ def test_a_silent_broker_is_an_outage(own_server: StartServer, monkeypatch: pyte
                 ask(broker)
     finally:
         server.process.resume()
+
+
+class _Nobody:
+    """A listener that wants nothing."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def assigned(self, committed: Mapping[Partition, Progress | None]) -> Mapping[Partition, int | None]:
+        self.told.append("assigned")
+        return dict.fromkeys(committed)
+
+    def revoked(self, partitions: Sequence[Partition], *, lost: bool) -> None:
+        self.told.append("revoked")
+
+    def missed(self, partition: Partition, first: int) -> None:
+        self.told.append("missed")
+
+
+@pytest.mark.kafka
+def test_a_reader_that_cannot_leave_its_group_keeps_nobody(
+    kafka: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a commit that never comes to its end."""
+    broker = KafkaBroker({"bootstrap.servers": kafka})
+    broker.ensure_topics([TopicPlan(f"{topic_prefix}.audio", 1, 1)])
+    listener = _Nobody()
+    member = broker.member(f"{topic_prefix}.group", [f"{topic_prefix}.audio"], listener)
+    deadline = time.monotonic() + 60
+    while not listener.told:
+        member.poll(0.1)
+        assert time.monotonic() < deadline, "no partition comes"
+    stuck = threading.Event()
+    leave = TopicReader.close
+
+    def close(reader: TopicReader) -> None:
+        stuck.wait(60)
+        leave(reader)
+
+    monkeypatch.setattr(TopicReader, "close", close)
+    monkeypatch.setattr(kafka_member, "_LEAVE_SECONDS", 0.2)
+    member.close()
+    assert "leaving the group has no end" in caplog.text
+    stuck.set()
+    for thread in threading.enumerate():
+        if thread.name == "lfk-settle":
+            thread.join(30)
+    assert listener.told == ["assigned"], "nobody waits for what comes so late"
