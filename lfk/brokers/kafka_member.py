@@ -92,11 +92,12 @@ class KafkaMember:
         for partition, mark in progress.items():
             place = TopicPartition(partition.topic, partition.number, mark.offset, mark.note)
             places.setdefault(self._by_topic[partition.topic], []).append(place)
-        if not outgoing:
-            # Progress alone needs no transaction.
-            self._commit(places)
-        elif self.transactional:
+        if self.transactional:
+            # Progress alone, too: a consumer's own commit waits for the group where that is being shared out, its
+            # client lets nobody else in meanwhile, and the group waits for this very member to poll.
             self._settle_atomically(outgoing, places)
+        elif not outgoing:
+            self._commit(places)
         else:
             # What was sent before a commit that failed need not be sent again with the next one.
             self._publish([record for record in outgoing if id(record) not in self._sent])
