@@ -1,7 +1,8 @@
 """Renders ``access.json``, the one table of who may do what, into everything that is made of it.
 
-``python deploy/access.py`` writes the policies for MinIO, the tables of ``docs/access.md``, and nothing else; Terraform
-reads the table itself (``terraform/aws/access``). Tests render both, compare them, and run lfk under them.
+``python deploy/access.py`` writes the policies for MinIO, the tables of ``docs/access.md``, and nothing else; with
+``s3://bucket/prefix FOLDER`` it writes the policies for that LFK_STORE into a folder instead. Terraform reads the table
+itself (``terraform/aws/access``). Tests render both, compare them, and run lfk under them.
 """
 
 from __future__ import annotations
@@ -44,6 +45,22 @@ ONE_BUCKET = {
     "records": Place("lfk", ".lfk/"),
     "models": Place("lfk", "models/"),
 }
+
+
+def below(store: str) -> Mapping[str, Place]:
+    """Where things are for one ``LFK_STORE`` in S3.
+
+    Raises:
+        ValueError: it is no ``s3://bucket/prefix``.
+    """
+    found = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]+)/?((?:[\w.-]+/)*[\w.-]+)?/?", store, re.ASCII)
+    if found is None:
+        raise ValueError(f"{store}: expected s3://bucket/prefix")
+    bucket, prefix = found.groups(default="")
+    return {
+        name: Place(bucket, f"{prefix}/{place.prefix}" if prefix else place.prefix)
+        for name, place in ONE_BUCKET.items()
+    }
 
 
 def table() -> Mapping[str, Any]:
@@ -104,13 +121,16 @@ def _of_whole_buckets(granted: Sequence[Grant], places: Mapping[str, Place]) -> 
 
 def files() -> dict[Path, str]:
     """Every file that is written from the table, with its content; the page keeps what stands between its marks."""
-    written = {
-        POLICIES / f"{role}.json": json.dumps(policy(role, ONE_BUCKET), indent=2) + "\n" for role in table()["roles"]
-    }
+    written = policies(POLICIES, ONE_BUCKET)
     page = PAGE.read_text(encoding="utf-8")
     for name, text in (("store", store_table()), ("kafka", kafka_table())):
         page = fill(page, name, text)
     return {**written, PAGE: page}
+
+
+def policies(folder: Path, places: Mapping[str, Place]) -> dict[Path, str]:
+    """Each role's policy as a file of that folder, with its content."""
+    return {folder / f"{role}.json": json.dumps(policy(role, places), indent=2) + "\n" for role in table()["roles"]}
 
 
 def fill(page: str, name: str, text: str) -> str:
@@ -190,15 +210,23 @@ def kafka_table() -> str:
     return "\n".join(rows)
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Write what has changed."""
-    for path, text in files().items():
+    if len(arguments) not in (0, 2):
+        sys.stderr.write("usage: python deploy/access.py [s3://bucket/prefix FOLDER]\n")
+        return 2
+    try:
+        wanted = policies(Path(arguments[1]), below(arguments[0])) if arguments else files()
+    except ValueError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    for path, text in wanted.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
-            sys.stdout.write(f"wrote {path.relative_to(HERE.parent)}\n")
+            sys.stdout.write(f"wrote {path.relative_to(HERE.parent) if path.is_relative_to(HERE.parent) else path}\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

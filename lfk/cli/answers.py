@@ -24,7 +24,8 @@ def answer_line(answer: Announcement) -> str:
     """``done  0:00:25  simple.tiny  location  (fetch 0.0 s, transcribe 1.2 s)`` or why it failed."""
     audio = answer.path_to_audio or f"{answer.topic}/{answer.partition}@{answer.offset}"
     if answer.error is not None:
-        return f"failed  {audio}  {answer.error.message} [{answer.error.code}, stage {answer.error.stage}]"
+        message = answer.error.message.removeprefix(f"{audio}: ")
+        return f"failed  {audio}  {message} [{answer.error.code}, stage {answer.error.stage}]"
     length = clock(answer.duration) if answer.duration is not None else "-"
     how = "reused" if answer.reused else stage_times(answer)
     speech = ", no speech" if answer.no_speech else ""

@@ -90,7 +90,8 @@ class Console:
 
     def error(self, error: LfkError, subject: str = "") -> None:
         """One clear line: what, why, and what to do."""
-        about = f"{subject}: " if subject else ""
+        # The store's errors begin with the location, which often is the subject.
+        about = f"{subject}: " if subject and not error.message.startswith(f"{subject}: ") else ""
         fields = {
             "subject": subject or None,
             "code": error.code,

@@ -58,7 +58,7 @@ class Causes:
 def show_line(console: Console, record: FailureRecord) -> None:
     """When, why, which event, which audio, on one line."""
     fields = {name: value for name, value in record.to_dict().items() if name != "record"}
-    message = printable(record.error.message, _SHORT_MESSAGE)
+    message = printable(record.error.message.removeprefix(f"{_where(record)}: "), _SHORT_MESSAGE)
     text = f"{_time(record)}  {record.error.code:18}  {_about(record)}  {message}"
     console.result("failure", fields, _one_line(text))
 

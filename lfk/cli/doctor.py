@@ -1,6 +1,7 @@
 """Show the settings in force and check what they point at: each line is ok, or says what to do.
 
-Settings with their defaults are shown with -v, secrets never.
+Settings with their defaults are shown with -v, secrets never. --role leaves out what the keys of that role need not
+reach (docs/access.md); without it, everything is looked at, for which an operator's keys are needed.
 
 Exit code 0: everything that is needed works (warnings included), 2: something is wrong with the configuration,
 3: a service cannot be reached.
@@ -16,12 +17,16 @@ from lfk.settings import Settings
 
 SETTINGS = ()
 
+#: Those whose keys reach less than an operator's.
+ROLES = ("producer", "hub", "consumer")
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Nothing but settings."""
+    """Whose machine it is."""
+    parser.add_argument("--role", choices=ROLES, help="look at what a machine of this role needs, and at nothing else")
 
 
-def run(_arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
+def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
     """Show, then check."""
     from lfk import wiring
     from lfk.roles.doctor import Check, Verdict, examine
@@ -40,13 +45,17 @@ def run(_arguments: argparse.Namespace, settings: Settings, console: Console) ->
         console.say(f"{untold} settings have their defaults (-v shows them)")
     console.say()
     checks: list[Check] = []
-    for check in examine(wiring.doctor_looks(settings)):
+    told: set[str] = set()
+    for check in examine(wiring.doctor_looks(settings, arguments.role)):
         checks.append(check)
-        advice = f"  - {check.hint}" if check.hint else ""
+        # One cause has many looks fail; what to do about it is said once.
+        advice = f"  - {check.hint}" if check.hint and check.hint not in told else ""
+        text = "the same" if check.verdict is Verdict.FAIL and check.text in told else check.text
+        told |= {check.hint, check.text}
         fields = {"name": check.name, "verdict": check.verdict.value, "text": check.text, "hint": check.hint}
         # Quiet leaves out what is well.
         show = console.note if check.verdict is Verdict.OK else console.result
-        show("check", fields, f"{check.verdict.value:4}  {check.name:12}  {check.text}{advice}")
+        show("check", fields, f"{check.verdict.value:4}  {check.name:12}  {text}{advice}")
     failures = [check for check in checks if check.verdict is Verdict.FAIL]
     warnings = sum(check.verdict is Verdict.WARN for check in checks)
     text = f"{len(checks)} checks: {len(failures)} failed, {warnings} warnings"

@@ -120,7 +120,8 @@ def look_at_topics(
                 f"{plan.name} has {state.partitions} partitions for {workers} workers on this machine alone",
                 f"4 per worker keep every one of them busy: set LFK_PARTITIONS to {4 * workers} or more",
             )
-    yield _ok("topics", f"{len(states)} of {len(plans)} are there")
+    if len(states) == len(plans):
+        yield _ok("topics", f"{len(states)} of {len(plans)} are there")
 
 
 def look_at_transactions(broker: Broker) -> Iterator[Check]:

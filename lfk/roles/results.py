@@ -55,8 +55,11 @@ class Published:
 
     @property
     def files(self) -> dict[str, str]:
-        """Format to location, the manifest's own included."""
-        return {**{name: entry.location for name, entry in self.manifest.files.items()}, MANIFEST: str(self.location)}
+        """Format to location in the order that was asked for, the manifest's own last."""
+        # A manifest that was read has its files in the order of their names.
+        asked = self.manifest.rendering.formats
+        names = sorted(self.manifest.files, key=lambda name: asked.index(name) if name in asked else len(asked))
+        return {**{name: self.manifest.files[name].location for name in names}, MANIFEST: str(self.location)}
 
 
 class Results:

@@ -54,8 +54,26 @@ _LISTENING = (
 )  # fmt: skip
 
 
-def doctor_looks(settings: Settings) -> Mapping[str, Look]:
-    """What to look at, in order; each look opens what it needs, so that one which cannot does not stop the others."""
+#: What the keys of one role may look at (docs/access.md): its looks, and its topics by their settings. Nothing tells a
+#: consumer's keys, which list nothing, whether they may read before there is something to read.
+_LOOKS = {
+    "producer": ("settings", "audio", "forgotten", "tombstones", "broker", "registry", "listen"),
+    "hub": ("settings", "store", "audio", "transcripts", "writing", "broker", "registry")
+    + ("engine", "ffmpeg", "gpu", "scratch"),
+    "consumer": ("settings", "broker", "registry"),
+}
+_TOPICS = {
+    "producer": ("topic_audio", "topic_bulk"),
+    "hub": ("topic_audio", "topic_bulk", "topic_retry", "topic_dlq", "topic_transcripts"),
+    "consumer": ("topic_transcripts",),
+}
+
+
+def doctor_looks(settings: Settings, role: str | None = None) -> Mapping[str, Look]:
+    """What to look at, in order; each look opens what it needs, so that one which cannot does not stop the others.
+
+    With a role, ``producer``, ``hub`` or ``consumer``, only what its keys have to reach.
+    """
     from lfk.roles import doctor
 
     store = cache(lambda: open_store(settings))
@@ -67,7 +85,7 @@ def doctor_looks(settings: Settings) -> Mapping[str, Look]:
         "audio": lambda: doctor.look_at_place(store(), roots(settings).audio),
         "transcripts": lambda: doctor.look_at_place(store(), roots(settings).transcripts),
         "writing": lambda: doctor.look_at_writing(store(), roots(settings).records),
-        "broker": lambda: _look_at_broker(settings, store()),
+        "broker": lambda: _look_at_broker(settings, store(), role),
         **({"registry": lambda: look_at_schemas(settings)} if settings.registry_url else {}),
         "listen": lambda: _look_at_listening(settings),
         "engine": lambda: _look_at_engine(settings),
@@ -75,7 +93,12 @@ def doctor_looks(settings: Settings) -> Mapping[str, Look]:
         "gpu": lambda: doctor.look_for_gpu(settings.device),
         "scratch": lambda: doctor.look_at_scratch(scratch, settings.scratch_bytes),
     }
-    return looks
+    if role is None:
+        return looks
+    records = roots(settings).records
+    looks["forgotten"] = lambda: doctor.look_at_place(store(), records.join("forgotten/"))
+    looks["tombstones"] = lambda: doctor.look_at_place(store(), records.join("tombstones/"))
+    return {name: looks[name] for name in _LOOKS[role] if name in looks}
 
 
 def _look_at_settings(settings: Settings) -> Iterator[Check]:
@@ -90,7 +113,7 @@ def _look_at_settings(settings: Settings) -> Iterator[Check]:
     yield Check("settings", Verdict.OK, f"{len(specs())} settings can be used as they are")
 
 
-def _look_at_broker(settings: Settings, store: ObjectStore) -> Iterator[Check]:
+def _look_at_broker(settings: Settings, store: ObjectStore, role: str | None) -> Iterator[Check]:
     from lfk.roles import doctor
 
     broker: Broker | None = find_broker(settings, store)
@@ -101,8 +124,15 @@ def _look_at_broker(settings: Settings, store: ObjectStore) -> Iterator[Check]:
     yield from doctor.look_at_broker(broker)
     if settings.bootstrap:
         work = (settings.topic_audio, settings.topic_retry, settings.topic_bulk)
-        yield from doctor.look_at_topics(broker, topic_plans(settings), worker_count(settings), work)
-        yield from doctor.look_at_transactions(broker)
+        plans = topic_plans(settings)
+        if role is not None:
+            names = {getattr(settings, field) for field in _TOPICS[role]}
+            plans = [plan for plan in plans if plan.name in names]
+        # How many workers there are is of no concern to who only sends or receives.
+        read_by_hubs = work if role in (None, "hub") else ()
+        yield from doctor.look_at_topics(broker, plans, worker_count(settings), read_by_hubs)
+        if role in (None, "hub"):
+            yield from doctor.look_at_transactions(broker)
 
 
 def _look_at_listening(settings: Settings) -> Iterator[Check]:

@@ -239,6 +239,7 @@ SCENES: Mapping[str, Scene] = {
         elsewhere={
             "lfk check": "tests/integration/test_access.py::test_a_right_that_is_missing_is_named",
             "mc admin": "tests/integration/test_access.py::test_every_role_can_do_its_work",
+            "python deploy/access.py": "tests/integration/test_access.py::test_policies_for_another_store",
         },
     ),
     "README.md": Scene(

@@ -40,7 +40,8 @@ def access() -> ModuleType:
 
 def places(access: ModuleType, bucket: str) -> Mapping[str, Any]:
     """Where things are for ``LFK_STORE=s3://bucket/lfk``."""
-    return {name: access.Place(bucket, f"lfk/{place.prefix}") for name, place in access.ONE_BUCKET.items()}
+    found: Mapping[str, Any] = access.below(f"s3://{bucket}/lfk")
+    return found
 
 
 @contextlib.contextmanager
@@ -55,6 +56,19 @@ def keys_of(access: ModuleType, minio: S3Server, bucket: str) -> Iterator[Mappin
 def test_what_is_made_from_the_table_is_up_to_date(access: ModuleType) -> None:
     stale = [str(path.relative_to(ROOT)) for path, text in access.files().items() if path.read_text("utf-8") != text]
     assert stale == [], "run `python deploy/access.py`"
+
+
+def test_policies_for_another_store(access: ModuleType, tmp_path: Path) -> None:
+    assert access.below("s3://lfk") == access.below("s3://lfk/") == access.ONE_BUCKET
+    assert access.below("s3://b-1/a/b/")["records"] == access.Place("b-1", "a/b/.lfk/")
+    assert access.main(["s3://recordings/team", str(tmp_path / "new")]) == 0
+    written = {path.stem: path.read_text(encoding="utf-8") for path in (tmp_path / "new").iterdir()}
+    assert sorted(written) == sorted(ROLES)
+    assert "arn:aws:s3:::recordings/team/transcripts/*" in written["consumer"]
+    assert not any("arn:aws:s3:::lfk" in text for text in written.values())
+    for wrong in ("recordings/team", "s3://", "s3://b*/x", "s3://bucket/*", "s3://bucket//x", "file:///x"):
+        assert access.main([wrong, str(tmp_path / "wrong")]) == 2
+    assert not (tmp_path / "wrong").exists()
 
 
 def test_no_statement_is_a_wildcard(access: ModuleType) -> None:
@@ -86,6 +100,8 @@ def test_every_role_can_do_its_work(
             return Lfk(tmp_path, **{**root.environ, **keys[name].environment(), **environ})
 
         producer, hub, consumer, operator = role("producer"), role("hub"), role("consumer"), role("operator")
+        for name, machine in (("producer", producer), ("hub", hub), ("consumer", consumer)):
+            expect_ok(machine("doctor", "--role", name))
         expect_ok(producer("sync", "recordings"))
         assert "3 unchanged" in expect_ok(producer("sync", "recordings")).out
         # Recorded, as the path alone would not bring it back; and by a machine that remembers nothing.

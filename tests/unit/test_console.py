@@ -7,8 +7,11 @@ import json
 import logging
 import sys
 
+import pytest
+
 from lfk.cli.console import Console
 from lfk.cli.logs import _Json, _Text
+from lfk.core.errors import ObjectMissing
 
 
 def written(*, as_json: bool, name: str) -> str:
@@ -32,6 +35,20 @@ def test_json_means_the_same_and_does_nothing_to_a_terminal() -> None:
     assert json.loads(line)["name"] == name
     assert line.rstrip("\n").isprintable()
     assert "日本 😀" in line
+
+
+@pytest.mark.parametrize(
+    ("subject", "line"),
+    [
+        ("s3://b/a.wav", "error: s3://b/a.wav: the store answered 404 [object_missing] - "),
+        ("a.wav", "error: a.wav: s3://b/a.wav: the store answered 404 [object_missing] - "),
+        ("", "error: s3://b/a.wav: the store answered 404 [object_missing] - "),
+    ],
+)
+def test_an_error_names_its_subject_once(subject: str, line: str) -> None:
+    err = io.StringIO()
+    Console(err=err).error(ObjectMissing("s3://b/a.wav: the store answered 404"), subject)
+    assert err.getvalue().startswith(line)
 
 
 def test_what_an_exception_says_does_nothing_to_a_terminal() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from lfk.brokers.base import TopicPlan
 from lfk.brokers.memory import MemoryBroker
+from lfk.cli.doctor import ROLES
 from lfk.core.errors import AccessDenied, BucketMissing, EngineUnavailable, ExitCode, ModelMissing, StoreUnreachable
 from lfk.core.location import parse_location
 from lfk.engine.base import Engine, ModelIdentity
@@ -17,7 +18,7 @@ from lfk.roles import doctor
 from lfk.roles.doctor import Check, Verdict, examine
 from lfk.settings import Settings
 from lfk.stores.memory import MemoryStore
-from lfk.wiring import topic_plans
+from lfk.wiring import doctor_looks, topic_plans
 
 RECORDS = parse_location("s3://bucket/.lfk/")
 NOW = 1_700_000_000.0
@@ -81,6 +82,7 @@ def test_topics_that_are_missing_fail_and_topics_that_are_poor_warn() -> None:
     checks = list(doctor.look_at_topics(broker, plans, workers=1, read_by_hubs=[plans[0].name]))
     assert [check.verdict for check in checks].count(Verdict.FAIL) == len(plans)
     assert "lfk init" in checks[0].hint
+    assert {check.verdict for check in checks} == {Verdict.FAIL}, "none of them is fine"
 
     broker.ensure_topics(plans)
     assert worst(list(doctor.look_at_topics(broker, plans, workers=3, read_by_hubs=[plans[0].name]))) is Verdict.OK
@@ -89,6 +91,17 @@ def test_topics_that_are_missing_fail_and_topics_that_are_poor_warn() -> None:
     other = MemoryBroker()
     other.ensure_topics([TopicPlan(plan.name, 12, 0, {"retention.ms": "1000"}) for plan in plans])
     assert worst(list(doctor.look_at_topics(other, plans, workers=1, read_by_hubs=[plans[0].name]))) is Verdict.WARN
+
+
+def test_a_role_is_looked_at_for_what_its_keys_reach() -> None:
+    settings = Settings(store="store")
+    every = doctor_looks(settings)
+    assert set(doctor_looks(settings, "hub")) == {*every} - {"listen"}
+    assert set(doctor_looks(settings, "producer")) == {
+        *("settings", "audio", "forgotten", "tombstones", "broker", "listen")
+    }
+    assert set(doctor_looks(settings, "consumer")) == {"settings", "broker"}
+    assert all(doctor_looks(settings, role) for role in ROLES)
 
 
 @pytest.mark.parametrize(("transactional", "verdict"), [(True, Verdict.OK), (False, Verdict.WARN)])
