@@ -58,8 +58,10 @@ _LISTENING = (
 #: consumer's keys, which list nothing, whether they may read before there is something to read.
 _LOOKS = {
     "producer": ("settings", "audio", "forgotten", "tombstones", "broker", "registry", "listen"),
-    "hub": ("settings", "store", "audio", "transcripts", "writing", "broker", "registry")
-    + ("engine", "ffmpeg", "gpu", "scratch"),
+    "hub": (
+        *("settings", "store", "audio", "transcripts", "writing", "broker", "registry"),
+        *("engine", "ffmpeg", "gpu", "scratch"),
+    ),
     "consumer": ("settings", "broker", "registry"),
 }
 _TOPICS = {
