@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lfk.core.errors import ContentChanged, LfkError
+from lfk.core.errors import ContentChanged, LfkError, PreconditionFailed
 from lfk.core.location import Location
 from lfk.stores.base import ObjectInfo, Progress
 from lfk.stores.local_file import SourceFile
@@ -164,6 +164,19 @@ class Multipart:
                 self._begin(identity)
             else:
                 self._take_up(found, progress)
+        try:
+            self._send_parts(width, progress)
+        except PreconditionFailed:
+            if found is None:
+                raise
+            # It was gone as it was taken up: listings lag behind, and rules of the bucket remove uploads, too.
+            self._done.clear()
+            with s3_border(location):
+                self._begin(identity)
+            self._send_parts(width, progress)
+        self._source.confirm()
+
+    def _send_parts(self, width: int, progress: Progress | None) -> None:
         numbers = iter([n for n in range(1, len(self._plan.checksums) + 1) if n not in self._done])
         running: set[Future[None]] = set()
         try:
@@ -181,7 +194,6 @@ class Multipart:
             for future in running:
                 future.cancel()
             wait(running)
-        self._source.confirm()
 
     def complete(self, headers: Mapping[str, str]) -> ObjectInfo:
         """Make the parts an object, under the condition that the headers state. Raises botocore's exceptions."""

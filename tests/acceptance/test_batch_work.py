@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from tests.acceptance.command import Lfk
@@ -91,13 +92,25 @@ class Rig:
         mine = [name for name in admin.list_topics(timeout=10).topics if name.startswith(f"{self.prefix}.")]
         for future in admin.delete_topics(mine).values():
             future.result(30)
-        for future in admin.delete_consumer_groups([f"{self.prefix}.hub"]).values():
-            future.result(30)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 90
+        while not self._without_group(admin):
+            assert time.monotonic() < deadline, "somebody stays in the group"
+            time.sleep(0.5)
         while any(name in admin.list_topics(timeout=10).topics for name in mine):
             assert time.monotonic() < deadline
             time.sleep(0.2)
         self.init()
+
+    def _without_group(self, admin: AdminClient) -> bool:
+        """Forget the group's progress; False while a member of it is still known to the broker."""
+        try:
+            for future in admin.delete_consumer_groups([f"{self.prefix}.hub"]).values():
+                future.result(30)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NON_EMPTY_GROUP:
+                raise
+            return False
+        return True
 
     def init(self) -> None:
         """Until the broker tells everybody of the topics, which a busy one does a little later."""

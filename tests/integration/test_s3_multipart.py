@@ -377,3 +377,22 @@ def test_a_file_is_claimed_only_while_nobody_is_busy_with_it(tmp_path: Path) -> 
             assert not third.claim()
     with SourceFile(path) as fourth:
         assert fourth.claim()
+
+
+def test_an_upload_that_goes_as_it_is_taken_up_is_begun_anew(
+    s3_server: S3Server, at: Location, file: Path, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing may show what another process has just completed."""
+    kill_an_upload(s3_server, file, at, "host:/me")
+    look = s3_upload.find_unfinished
+
+    def find(client: Any, location: Location, *rest: Any) -> Any:
+        found = look(client, location, *rest)
+        if found is not None:
+            client.abort_multipart_upload(Bucket=location.bucket, Key=location.key, UploadId=found.upload_id)
+        return found
+
+    monkeypatch.setattr(s3_upload, "find_unfinished", find)
+    store_of(s3_server).upload(file, at, content_type=TEXT, metadata={"lfk-source": "host:/me"})
+    assert stored(store_of(s3_server), at, tmp_path) == content
+    assert unfinished(s3_server, at) == []
