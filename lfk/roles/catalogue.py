@@ -7,6 +7,7 @@ counted. Taking one never takes more than a fifth of the time, however large the
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import logging
 import threading
@@ -133,9 +134,10 @@ class Catalogue:
         except ObjectMissing:
             return None
         manifest = None
-        try:
+        with contextlib.suppress(ObjectMissing):
             manifest = self._store.stat(self._roots.transcripts.join(f"{address.transcript_key}.{MANIFEST}"))
-        except ObjectMissing:
+        # A failure that is known may be gone: a retry that came good within its second is no later than it, by times.
+        if manifest is None or self._failures.of(str(address.location), address.pair) is not None:
             self._failures.refresh()
         # Whoever has just brought this audio is told of its own failures alone.
         row = self._row(address.transcript_key, info, address.pair, manifest, since=info.modified)
