@@ -19,7 +19,8 @@ def _within_limits(made: list[Cue]) -> None:
     for cue in made:
         assert SHORTEST_MS <= cue.end - cue.start <= LONGEST_MS
         assert 1 <= len(cue.lines) <= LINES
-        assert all(line.strip() == line and 0 < columns(line) <= COLUMNS for line in cue.lines)
+        # A word may be nothing but a soft hyphen, which is text and has no width.
+        assert all(line and line.strip() == line and columns(line) <= COLUMNS for line in cue.lines)
     assert all(before.end <= after.start for before, after in itertools.pairwise(made))
 
 
