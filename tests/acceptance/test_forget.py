@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,10 @@ def test_a_bucket_with_versions_and_topics_that_keep_records(
                     found.append(version["Key"])
         return found
 
-    assert len(kept(NAME)) > 12
+    versions = Counter(kept(NAME))
+    assert versions[f"lfk/audio/{AUDIO}"] == 1
+    assert versions[f"lfk/transcripts/{AUDIO}.json"] == 2
+    assert len(versions) > 6
     done = expect_ok(lfk("forget", AUDIO, "simple/tiny/week 1/secret broken.wav", "--yes", "--json"))
     assert kept(NAME) == kept("secret broken") == []
     assert len(kept("talk 1")) >= 6

@@ -18,13 +18,15 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import confluent_kafka
 
-from lfk.brokers import kafka_member, kafka_reader
+from lfk.brokers import kafka_member
+from lfk.brokers.base import Partition, Progress, Record
+from lfk.brokers.kafka_member import KafkaMember
 from lfk.core.errors import EngineCrashed
 from lfk.engine.base import Task
 from lfk.engine.canned import CannedEngine, CannedKind
@@ -130,29 +132,32 @@ def _points_of(location: str) -> tuple[str, str]:
 
 
 def watch_broker(sentence: Sentence) -> None:
-    """Let the member's clients pass the points of settling."""
+    """Let the member pass the points of settling: with announcements, or with nothing but progress."""
+    settle = KafkaMember.settle
+
+    def watched_settle(member: KafkaMember, outgoing: Sequence[Record], progress: Mapping[Partition, Progress]) -> None:
+        if outgoing:
+            sentence.at("before-transaction")
+        settle(member, outgoing, progress)
+        sentence.at("after-commit" if outgoing else "attempt-recorded")
 
     class WatchedProducer(confluent_kafka.Producer):
-        def begin_transaction(self) -> None:
-            sentence.at("before-transaction")
-            super().begin_transaction()
+        announces = False
+
+        def produce(self, *args: Any, **named: Any) -> None:
+            self.announces = True
+            super().produce(*args, **named)
 
         def commit_transaction(self, *args: Any) -> None:
-            if sentence.passes("in-transaction"):
+            if self.announces and sentence.passes("in-transaction"):
                 # All of it is with the broker, offsets included; only the last word is missing.
                 self.flush(_FLUSH_SECONDS)
                 die("killed at in-transaction")
             super().commit_transaction(*args)
-            sentence.at("after-commit")
+            self.announces = False
 
-    class WatchedConsumer(confluent_kafka.Consumer):
-        def commit(self, *args: Any, **named: Any) -> Any:
-            done = super().commit(*args, **named)
-            sentence.at("attempt-recorded")
-            return done
-
+    KafkaMember.settle = watched_settle  # type: ignore[method-assign]
     kafka_member.Producer = WatchedProducer  # type: ignore[misc]
-    kafka_reader.Consumer = WatchedConsumer  # type: ignore[misc]
 
 
 # --- the engine

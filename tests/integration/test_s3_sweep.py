@@ -13,6 +13,7 @@ import pytest
 from lfk.core.location import Location, parse_location
 from lfk.stores.base import ObjectStore
 from lfk.stores.folder import FolderStore
+from lfk.stores.s3 import CONCURRENCY
 from lfk.stores.s3_resume import IDENTITY_PART
 from lfk.stores.s3_upload import PART_BYTES
 from tests.acceptance.command import Lfk
@@ -24,6 +25,8 @@ from tests.services.toxiproxy import Toxiproxy
 pytestmark = [pytest.mark.s3, pytest.mark.timeout(240)]
 
 SIZE = 5 * PART_BYTES
+#: Killed midway: two thirds of it are still to come when the first parts are there, seconds at the rate below.
+SIZE_TO_KILL = 3 * CONCURRENCY * PART_BYTES
 
 
 def begun(server: S3Server, bucket: str, key: str, *parts: int) -> str:
@@ -98,7 +101,7 @@ class TestKilled:
     @pytest.fixture
     def lfk(self, tmp_path: Path, s3_server: S3Server, bucket: str) -> Lfk:
         (tmp_path / "rec").mkdir()
-        (tmp_path / "rec" / "large.wav").write_bytes(os.urandom(SIZE))
+        (tmp_path / "rec" / "large.wav").write_bytes(os.urandom(SIZE_TO_KILL))
         return Lfk(tmp_path, **environ(s3_server, bucket))
 
     def kill_midway(self, lfk: Lfk, server: S3Server, bucket: str, toxiproxy: Toxiproxy) -> list[int]:
