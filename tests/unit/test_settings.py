@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
@@ -35,6 +36,14 @@ def test_a_default_reads_back_as_itself(name: str) -> None:
     default = getattr(Settings(), name)
     text = value_text(SPECS[name], default)
     assert not text or parse_value(SPECS[name], text) == default
+
+
+@pytest.mark.parametrize("subject", Settings.__bases__)
+def test_a_setting_is_declared_once_in_the_module_of_its_group(subject: type) -> None:
+    declared = [one.name for one in fields(subject) if one.name in SPECS]
+    assert {f"lfk.settings.{SPECS[name].group}" for name in declared} == {subject.__module__}
+    others = {one.name for other in Settings.__bases__ if other is not subject for one in fields(other)}
+    assert others.isdisjoint(declared)
 
 
 def test_secrets_are_marked() -> None:
