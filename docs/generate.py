@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from lfk.cli.main import VERBS, build_parser
+from lfk.core import errors
 from lfk.core.errors import ExitCode, LfkError
 from lfk.core.metrics import BY_ROLE, EVERYWHERE
 from lfk.core.options import OPTIONS
@@ -139,7 +140,7 @@ def errors_page() -> str:
         "| code | kind | exit code | what it is | what to do |",
         "|---|---|---|---|---|",
     ]
-    for error in _below(LfkError):
+    for error in _errors():
         about = inspect.cleandoc(error.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
         lines.append(_row(f"`{error.code}`", error.kind.value, str(int(ExitCode(error.exit_code))), about, error.hint))
     return "\n".join(lines) + "\n"
@@ -248,11 +249,11 @@ def _arguments(verb: str, module: ModuleType) -> Iterator[str]:
         yield _row(names, about, f"`{env}`" if env else "")
 
 
-def _below(error: type[LfkError]) -> Iterator[type[LfkError]]:
-    yield error
-    for one in error.__subclasses__():
-        if one.__module__ == error.__module__:
-            yield from _below(one)
+def _errors() -> Iterator[type[LfkError]]:
+    for name in errors.__all__:
+        one = getattr(errors, name)
+        if issubclass(one, LfkError):
+            yield one
 
 
 def _row(*cells: str) -> str:
