@@ -288,9 +288,9 @@ def test_what_was_placed_is_on_the_disk_before_the_place_is_committed(
     broker = MemoryBroker(partitions=1)
     announce(broker, *(write_transcript(store, f"simple/tiny/{n}.wav", f"e{n}", txt="text") for n in range(3)))
     events: list[str] = []
-    sync, settle = os.fsync, broker._settle
+    sync, settle = os.fsync, broker.cluster.settle
     monkeypatch.setattr(os, "fsync", lambda file: (events.append("sync"), sync(file))[1])
-    monkeypatch.setattr(broker, "_settle", lambda *arguments: (events.append("settle"), settle(*arguments))[1])
+    monkeypatch.setattr(broker.cluster, "settle", lambda *arguments: (events.append("settle"), settle(*arguments))[1])
     taking = reader(store, Memory(), mirror)
     PlaceKeeper(taking.record, lambda: taking.count.done == 3, secure=taking.flush).run(broker, "readers", TOPIC)
     # Six files and their one folder.
@@ -556,7 +556,7 @@ def test_a_commit_that_fails_is_tried_again(error: LfkError, monkeypatch: pytest
     broker = filled(4, partitions=1)
     first = Applied(broker)
     first.at[4] = lambda: broker.fail_next_settlement(error, after="nothing")
-    keeper = PlaceKeeper(first.apply, lambda: broker._fault is None and len(first.values) == 4)
+    keeper = PlaceKeeper(first.apply, lambda: broker.cluster.fault is None and len(first.values) == 4)
     keeper.run(broker, "readers", TOPIC)
     group = broker.member("readers", [TOPIC], _Nobody())
     assert group.committed([Partition(TOPIC, 0)]) == {Partition(TOPIC, 0): Progress(4)}

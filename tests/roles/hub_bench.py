@@ -155,7 +155,7 @@ class HubBench:
         """A broker whose topics hold nothing."""
         self.broker = MemoryBroker(partitions=2)
         for topic in (*LANES.values(), TOPICS.transcripts, TOPICS.dlq):
-            self.broker._topic(topic)
+            self.broker.cluster.topic(topic)
 
     def add_audio(self, *names: str) -> None:
         """Objects below the audio root."""

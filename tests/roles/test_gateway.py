@@ -212,12 +212,12 @@ def test_the_same_name_again_is_a_new_version_and_the_last_one_stays(world: Worl
 def test_chunks_that_come_again_after_the_end_change_nothing(world: World) -> None:
     chunks = numbered("a.mp3", b"one", b"two")
     single = older("b.wav", b"bb", pair=None)
-    world.broker._clock = lambda: 5.0
+    world.broker.cluster.clock = lambda: 5.0
     world.send(*chunks, *single, chunks[1], chunks[0], *single)
     world.run()
     assert len(world.records("audio")) == 2
     assert world.records("transcripts") == []
-    world.broker._clock = lambda: 6.0
+    world.broker.cluster.clock = lambda: 6.0
     world.send(*single)
     world.run()
     assert len(world.records("audio")) == 3, "sent anew it is a new request"
