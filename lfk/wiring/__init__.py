@@ -15,20 +15,13 @@ from lfk.wiring.broker import (
 from lfk.wiring.doctor import doctor_looks, shown_settings
 from lfk.wiring.engines import engine_kind, worker_count
 from lfk.wiring.failures import failure_choice, open_failures, open_retrier
-from lfk.wiring.hubs import open_hub, rendering
+from lfk.wiring.hubs import open_hub
 from lfk.wiring.listening import open_listener
 from lfk.wiring.messages import codec
 from lfk.wiring.places import open_store, place, roots, store_root
 from lfk.wiring.reading import open_reader, prints_texts, read_announcements, reader_group
-from lfk.wiring.syncing import (
-    confirm_topic,
-    open_sync,
-    open_watcher,
-    references_wait,
-    request,
-    sync_job,
-    watching,
-)
+from lfk.wiring.references import confirm_topic, references_wait, rendering, request
+from lfk.wiring.syncing import open_sync, open_watcher, sync_job, watching
 from lfk.wiring.telemetry import Telemetry, open_telemetry, serve_backlog
 from lfk.wiring.web import open_web
 

@@ -12,6 +12,7 @@ from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
 from lfk.wiring.broker import reference_sender
 from lfk.wiring.places import roots
+from lfk.wiring.references import confirm_topic, request
 
 if TYPE_CHECKING:
     from lfk.core.batch import Head, Tally
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
     from lfk.roles.check import Check, Finding
     from lfk.roles.estimate import Estimator
     from lfk.roles.republish import Republished, Republisher
-    from lfk.roles.rolling import RollingRecorder
     from lfk.roles.submit import Submitted, Submitter
-    from lfk.roles.sync_job import SyncJob
     from lfk.roles.tracing import Tracer
 
 #: Parts of all open batches that a plain `lfk status` goes through: some seconds on a store far away.
@@ -44,7 +43,6 @@ def open_submit(
     """
     from lfk.roles.batches import Batches, BatchRecorder, new_batch
     from lfk.roles.submit import Submitter
-    from lfk.wiring.syncing import confirm_topic, request
 
     where, asked = roots(settings), request(settings)
     with ExitStack() as stack:
@@ -66,7 +64,6 @@ def chosen(settings: Settings, prefix: str) -> Chosen:
     from lfk.core.patterns import Selection
     from lfk.core.selection import Chosen, check_only
     from lfk.roles.names import prefixes
-    from lfk.wiring.syncing import request
 
     return Chosen(
         only=check_only(settings.only),
@@ -90,7 +87,6 @@ def open_republish(
         BrokerUnreachable, TopicMissing: references could not be sent.
     """
     from lfk.roles.republish import Republisher
-    from lfk.wiring.syncing import confirm_topic
 
     with ExitStack() as stack:
         sender = None
@@ -154,14 +150,6 @@ def open_batches(settings: Settings, store: ObjectStore) -> Iterator[tuple[Head,
         tally = opened.tally(head) if room >= 0 else None
         if tally is None or tally.outstanding or not head.finished:
             yield head, tally
-
-
-def sync_recorder(store: ObjectStore, job: SyncJob) -> RollingRecorder:
-    """Keeps what a sync asks for beyond what paths imply."""
-    from lfk.roles.batches import Batches
-    from lfk.roles.rolling import RollingRecorder
-
-    return RollingRecorder(Batches(store, job.roots.records), job.roots, job.request.to_dict())
 
 
 def _moment(env: str, text: str) -> float | None:

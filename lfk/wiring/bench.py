@@ -13,7 +13,7 @@ from lfk.environment import inherited
 from lfk.settings import Settings
 from lfk.wiring.engines import engine_kind, engine_limits, worker_count
 from lfk.wiring.models import open_library
-from lfk.wiring.syncing import request
+from lfk.wiring.references import request
 
 if TYPE_CHECKING:
     from lfk.engine.pool import EnginePool

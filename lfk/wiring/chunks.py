@@ -15,7 +15,7 @@ from lfk.stores.base import ObjectStore
 from lfk.wiring.kafka import kafka_config
 from lfk.wiring.messages import writing_codec
 from lfk.wiring.places import roots
-from lfk.wiring.syncing import confirm_topic, request
+from lfk.wiring.references import confirm_topic, request
 
 if TYPE_CHECKING:
     from lfk.brokers.base import Broker

@@ -14,9 +14,9 @@ from lfk.environment import KAFKA_PREFIX
 from lfk.settings import Settings, is_kafka_secret, specs, value_text
 from lfk.wiring.broker import find_broker, topic_plans
 from lfk.wiring.engines import engine_kind, worker_count
-from lfk.wiring.hubs import rendering
 from lfk.wiring.messages import codec, look_at_schemas
 from lfk.wiring.places import open_store, roots
+from lfk.wiring.references import rendering
 
 if TYPE_CHECKING:
     from lfk.roles.doctor import Check, Look

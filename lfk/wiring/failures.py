@@ -14,7 +14,7 @@ from lfk.stores.base import ObjectStore
 from lfk.wiring.broker import find_broker, reference_sender
 from lfk.wiring.messages import codec
 from lfk.wiring.places import roots
-from lfk.wiring.syncing import confirm_topic
+from lfk.wiring.references import confirm_topic
 
 if TYPE_CHECKING:
     from lfk.roles.dead_letters import Choice, Handled, Retrier

@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lfk.brokers.base import Broker, Partition
-from lfk.core.errors import UsageError
 from lfk.core.location import Location
-from lfk.core.manifest import Rendering
 from lfk.core.retry import RetryPolicy
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
@@ -23,6 +21,7 @@ from lfk.wiring.broker import lanes, reference_sender
 from lfk.wiring.engines import default_models, engine_kind, worker_count
 from lfk.wiring.messages import writing_codec
 from lfk.wiring.places import open_folder, place, roots
+from lfk.wiring.references import rendering
 from lfk.wiring.telemetry import Telemetry, watch_backlog
 
 if TYPE_CHECKING:
@@ -269,23 +268,6 @@ def _reconciling(settings: Settings, store: ObjectStore, stack: ExitStack, stop:
     )
     stack.callback(reconciliation.close)
     return reconciliation.ask
-
-
-def rendering(settings: Settings) -> Rendering:
-    """How transcripts are laid out unless a job says otherwise.
-
-    Raises:
-        UsageError: LFK_FORMATS names a format that there is not.
-    """
-    from lfk.core.formats import MANIFEST, formats
-
-    unknown = set(settings.formats) - set(formats())
-    if unknown:
-        raise UsageError(
-            f"LFK_FORMATS: no format is called {', '.join(sorted(unknown))}; there are {', '.join(formats())}"
-        )
-    # The manifest is always written: it is what everything else is found by.
-    return Rendering(tuple(dict.fromkeys((*settings.formats, MANIFEST))), settings.timestamps, settings.pause)
 
 
 def copies_folder(settings: Settings) -> tuple[ObjectStore, Location] | None:

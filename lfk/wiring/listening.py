@@ -13,7 +13,7 @@ from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
 from lfk.wiring.broker import reference_sender
 from lfk.wiring.places import marker_name, roots
-from lfk.wiring.syncing import confirm_topic
+from lfk.wiring.references import confirm_topic
 
 if TYPE_CHECKING:
     from lfk.roles.listen import Listener

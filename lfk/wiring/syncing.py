@@ -9,38 +9,21 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lfk.core.errors import RejectedReference, TopicMissing, UsageError
+from lfk.core.errors import UsageError
 from lfk.settings import Settings
 from lfk.stores.base import ObjectStore
-from lfk.wiring.batch import sync_recorder
-from lfk.wiring.broker import find_broker, real_broker, reference_sender
-from lfk.wiring.hubs import rendering
+from lfk.wiring.broker import reference_sender
 from lfk.wiring.places import marker_name, roots
+from lfk.wiring.references import confirm_topic, request
 
 if TYPE_CHECKING:
-    from lfk.core.request import Request
+    from lfk.roles.rolling import RollingRecorder
     from lfk.roles.sync import Synchroniser
     from lfk.roles.sync_events import Event
     from lfk.roles.sync_job import Afterwards, SyncJob
     from lfk.roles.tracing import Tracer
     from lfk.roles.watch import Watcher
     from lfk.wiring.telemetry import Telemetry
-
-
-def request(settings: Settings) -> Request:
-    """What LFK_APPROACH, LFK_MODEL and LFK_OPTIONS ask for.
-
-    Raises:
-        UsageError: not offered here.
-    """
-    from lfk.core.options import parse_options
-    from lfk.core.request import Request
-
-    try:
-        parse_options(settings.options, None, rendering(settings))
-        return Request.make(settings.approach, settings.model, settings.options, roots(settings))
-    except RejectedReference as error:
-        raise UsageError(error.message, hint=error.hint) from error
 
 
 def sync_job(settings: Settings, source: str) -> SyncJob:
@@ -140,7 +123,7 @@ def open_sync(
         home = Path(settings.state_home).expanduser()
         state = SyncState(state_file(home, job.source, job.roots.audio))
         stack.callback(state.close)
-        recorder = None if job.dry_run else sync_recorder(store, job)
+        recorder = None if job.dry_run else _recorder(store, job)
         if recorder is not None:
             stack.callback(recorder.close)
         files = FileSync(
@@ -213,17 +196,9 @@ def watching(
         raise failure[0]
 
 
-def confirm_topic(settings: Settings, topic: str) -> None:
-    """Make sure, before any work, that references can be sent to ``topic``; the embedded broker has every topic.
+def _recorder(store: ObjectStore, job: SyncJob) -> RollingRecorder:
+    """Keeps what a sync asks for beyond what paths imply."""
+    from lfk.roles.batches import Batches
+    from lfk.roles.rolling import RollingRecorder
 
-    Raises:
-        BrokerUnreachable: the broker of BOOTSTRAP_SERVERS does not answer.
-        TopicMissing: it does not have the topic.
-    """
-    if settings.bootstrap and real_broker(settings).partitions(topic) == 0:
-        raise TopicMissing(f"there is no topic {topic} at {settings.bootstrap}")
-
-
-def references_wait(settings: Settings, store: ObjectStore) -> bool:
-    """Whether references go into the store's outbox now, as no embedded broker runs here."""
-    return not settings.bootstrap and find_broker(settings, store) is None
+    return RollingRecorder(Batches(store, job.roots.records), job.roots, job.request.to_dict())

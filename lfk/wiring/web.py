@@ -16,7 +16,7 @@ from lfk.wiring.admin import look, open_lengths
 from lfk.wiring.broker import reference_sender
 from lfk.wiring.failures import open_failures, open_retrier
 from lfk.wiring.places import roots
-from lfk.wiring.syncing import confirm_topic
+from lfk.wiring.references import confirm_topic
 
 if TYPE_CHECKING:
     from lfk.core.messages import AudioReference
