@@ -14,8 +14,8 @@ import pytest
 from lfk.core.tombstone import Tombstone
 from tests.acceptance.command import Lfk
 from tests.acceptance.test_pipeline import expect_ok, make_recordings, on_servers
-from tests.chaos.faulty import until
 from tests.services.s3 import S3Server
+from tests.waiting import wait_until
 
 COUNT = 4
 
@@ -47,10 +47,10 @@ def test_two_hubs_delete_audio_once_nobody_waits_for_it(
         hubs[0].running("hub", "--workers", "1", "--json") as first,
         hubs[1].running("hub", "--workers", "1", "--json") as second,
     ):
-        until(lambda: listed("audio/") == [], 90)
-        until(lambda: listed(".lfk/expiring/") == [])
-        until(lambda: not any(files(folder / "simple") for folder in copies))
-        until(lambda: told_deleted(lfk) == COUNT)
+        wait_until(lambda: listed("audio/") == [])
+        wait_until(lambda: listed(".lfk/expiring/") == [])
+        wait_until(lambda: not any(files(folder / "simple") for folder in copies))
+        wait_until(lambda: told_deleted(lfk) == COUNT)
     assert (first.returncode, second.returncode) == (0, 0)
 
     announced: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -94,8 +94,8 @@ def test_an_embedded_broker_and_a_folder(tmp_path: Path) -> None:
     assert "hubs delete 2 of them by themselves" in planned.out
     time.sleep(2)
     with lfk.running("hub"):
-        until(lambda: not files(audio))
-        until(lambda: not files(records))
+        wait_until(lambda: not files(audio))
+        wait_until(lambda: not files(records))
     assert json.loads(expect_ok(lfk("check", "--json")).out.splitlines()[-1])["missing"] == 0
 
 

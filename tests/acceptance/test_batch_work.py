@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 import wave
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from confluent_kafka.admin import AdminClient
 from tests.acceptance.command import Lfk
 from tests.acceptance.test_pipeline import expect_ok, on_servers
 from tests.services.s3 import S3Server
+from tests.waiting import wait_until
 
 AUDIOS = 60
 NAMES = [f"simple/tiny/week{number % 3}/talk{number:02}.wav" for number in range(AUDIOS)]
@@ -92,13 +92,10 @@ class Rig:
         mine = [name for name in admin.list_topics(timeout=10).topics if name.startswith(f"{self.prefix}.")]
         for future in admin.delete_topics(mine).values():
             future.result(30)
-        deadline = time.monotonic() + 90
-        while not self._without_group(admin):
-            assert time.monotonic() < deadline, "somebody stays in the group"
-            time.sleep(0.5)
-        while any(name in admin.list_topics(timeout=10).topics for name in mine):
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        wait_until(lambda: self._without_group(admin), "somebody stays in the group", every=0.5)
+        wait_until(
+            lambda: not any(name in admin.list_topics(timeout=10).topics for name in mine), "a topic stays", every=0.2
+        )
         self.init()
 
     def _without_group(self, admin: AdminClient) -> bool:
@@ -116,10 +113,11 @@ class Rig:
         """Until the broker tells everybody of the topics, which a busy one does a little later."""
         expect_ok(self.lfk("init"))
         admin = AdminClient({"bootstrap.servers": self.kafka})
-        deadline = time.monotonic() + 60
-        while sum(name.startswith(f"{self.prefix}.") for name in admin.list_topics(timeout=10).topics) < 6:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        wait_until(
+            lambda: sum(name.startswith(f"{self.prefix}.") for name in admin.list_topics(timeout=10).topics) >= 6,
+            "the topics are not told of",
+            every=0.2,
+        )
 
     def republish(self, *options: str) -> dict[str, Any]:
         summary: dict[str, Any] = expect_ok(self.lfk("republish", "--json", *options)).of("summary")[0]
@@ -238,11 +236,12 @@ def test_a_republish_that_was_killed_goes_on_where_it_was(rig: Rig) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: rig.put(rig.audio(f"many/{number:05}.wav"), b"sound"), range(count)))
     process = rig.lfk.start("republish", "many/", "--json")
-    deadline = time.monotonic() + 120
-    while len([key for key in rig.keys(".lfk/batches") if "/parts/" in key]) < 2:
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(
+        lambda: len([key for key in rig.keys(".lfk/batches") if "/parts/" in key]) >= 2,
+        alive=[process],
+        seconds=120,
+        every=0.01,
+    )
     process.kill()
     process.communicate()
     before = _sent(rig)

@@ -8,9 +8,7 @@ import json
 import random
 import signal
 import subprocess
-import time
 import wave
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ from lfk.core.location import parse_location
 from tests.acceptance.command import Lfk
 from tests.acceptance.test_pipeline import expect_ok, on_servers, run_hubs
 from tests.services.s3 import S3Server
+from tests.waiting import wait_until
 
 _PATIENCE = 90.0
 
@@ -43,17 +42,6 @@ def recording(path: Path, seed: int, seconds: float) -> bytes:
         audio.setframerate(16000)
         audio.writeframes(random.Random(seed).randbytes(int(16000 * seconds) * 2))
     return path.read_bytes()
-
-
-def wait_until(condition: Callable[[], bool], *processes: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        for process in processes:
-            assert process.poll() is None, (
-                f"ended with {process.returncode}: {process.stdout and process.stdout.read()}"
-            )
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)
 
 
 def stored(server: S3Server, bucket: str) -> dict[str, str]:
@@ -184,13 +172,15 @@ def test_gateways_that_die_lose_nothing_and_refer_once(
     survivor = lfk.start("chunks", "gateway")
     try:
         publish(kafka, chunks, rounds[: len(rounds) // 2])
-        wait_until(lambda: any((tmp_path / "scratch").rglob("audio-*")), victim, survivor)
+        wait_until(lambda: any((tmp_path / "scratch").rglob("audio-*")), alive=[victim, survivor], every=0.2)
         victim.send_signal(signal.SIGKILL)
         victim.wait()
         publish(kafka, chunks, rounds[len(rounds) // 2 :])
         third = lfk.start("chunks", "gateway")
         try:
-            wait_until(lambda: len(set(references(kafka, f"{topic_prefix}.audio"))) == 12, survivor, third)
+            wait_until(
+                lambda: len(set(references(kafka, f"{topic_prefix}.audio"))) == 12, alive=[survivor, third], every=0.2
+            )
         finally:
             _stop(third)
     finally:

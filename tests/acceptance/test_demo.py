@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.command import Lfk
 from tests.acceptance.test_pipeline import expect_ok, make_recordings
+from tests.waiting import wait_until
 
 #: Of the bundled recordings.
 _WORDS = {"sense-and-sensibility-1.flac": "leisure", "sense-and-sensibility-2.flac": "cold-hearted"}
@@ -43,7 +43,4 @@ def test_up_transcribes_what_is_dropped_into_its_folder(tmp_path: Path) -> None:
 
 
 def _wait_for(folder: Path, count: int) -> None:
-    deadline = time.monotonic() + 60
-    while len(list(folder.rglob("*.json"))) < count:
-        assert time.monotonic() < deadline, "no transcript comes"
-        time.sleep(0.1)
+    wait_until(lambda: len(list(folder.rglob("*.json"))) >= count, "no transcript comes")

@@ -10,8 +10,9 @@ import pytest
 
 from lfk.brokers.kafka import KafkaBroker
 from tests.acceptance.test_pipeline import expect_ok, make_recordings, on_servers
-from tests.chaos.faulty import hub, recording, until
+from tests.chaos.faulty import hub, recording
 from tests.services.s3 import S3Server
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.s3, pytest.mark.slow]
 
@@ -30,9 +31,9 @@ def test_a_fresh_upload_gets_the_next_engine(
     recording(tmp_path / "fresh", "urgent", 99)
     temporary = tmp_path / "temporary"
     with hub(lfk, temporary, 1, LFK_CANNED_SECONDS="4", LFK_PREFETCH="2", LFK_GRACE="1") as running:
-        until(lambda: len(list(temporary.glob("scratch/*/job-*/audio.wav"))) == 3)
+        wait_until(lambda: len(list(temporary.glob("scratch/*/job-*/audio.wav"))) == 3)
         expect_ok(lfk("sync", "fresh"))
-        until(lambda: any(is_urgent(answer) for answer in list(running.answers)))
+        wait_until(lambda: any(is_urgent(answer) for answer in list(running.answers)))
     broker = KafkaBroker({"bootstrap.servers": lfk.environ["BOOTSTRAP_SERVERS"]})
     (sent,) = (record.timestamp for record in broker.snapshot(lfk.environ["LFK_TOPIC_AUDIO"]))
     (answered,) = (answer["timestamp"] for answer in running.answers if is_urgent(answer))

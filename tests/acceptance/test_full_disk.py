@@ -8,7 +8,6 @@ import resource
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 
 from tests.acceptance.command import Lfk
 from tests.acceptance.test_pipeline import expect_ok
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of another process, and tmpfs")
 
@@ -40,14 +40,6 @@ def heard(process: subprocess.Popen[str]) -> Iterator[list[str]]:
         process.stdout.close()
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], lines: list[str]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None, lines
-        assert time.monotonic() < deadline, lines
-        time.sleep(0.1)
-
-
 def manifests(store: Path) -> list[Path]:
     return sorted((store / "transcripts").rglob("*.json"))
 
@@ -56,13 +48,19 @@ def served(lfk: Lfk, store: Path, fill: Callable[[int], None], free: Callable[[i
     """A hub that finds no room, and then some."""
     hub = lfk.start("hub", "--workers", "1")
     with heard(hub) as lines:
-        wait_for(lambda: any("hub ready" in line for line in list(lines)), hub, lines)
+
+        def said() -> str:
+            return "".join(lines)
+
+        wait_until(lambda: any("hub ready" in line for line in list(lines)), said, alive=[hub], seconds=120)
         fill(hub.pid)
-        wait_for(lambda: sum("the reference waits" in line for line in list(lines)) >= FILES, hub, lines)
+        wait_until(
+            lambda: sum("the reference waits" in line for line in list(lines)) >= FILES, said, alive=[hub], seconds=120
+        )
         assert not manifests(store)
         assert not (store / ".lfk/failed").exists()
         free(hub.pid)
-        wait_for(lambda: len(manifests(store)) == FILES, hub, lines)
+        wait_until(lambda: len(manifests(store)) == FILES, said, alive=[hub], seconds=120)
     assert not (store / ".lfk/failed").exists()
     assert not any("Traceback" in line or line.startswith("failed") for line in lines), lines
 

@@ -8,7 +8,6 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,10 @@ from tests.acceptance.test_pipeline import expect_ok, make_recordings, on_server
 from tests.services.process import free_ports
 from tests.services.s3 import S3Server
 from tests.services.toxiproxy import Toxiproxy
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.s3, pytest.mark.slow]
 
-PATIENCE = 90.0
 FILES = 12
 
 
@@ -39,13 +38,6 @@ def lfk(tmp_path: Path, kafka: str, minio: S3Server, minio_bucket: str, topic_pr
     }
     expect_ok(lfk("init"))
     return lfk
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.2)
 
 
 def ask(port: int, path: str) -> tuple[int, Any]:

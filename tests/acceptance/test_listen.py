@@ -7,7 +7,6 @@ import json
 import signal
 import socket
 import subprocess
-import time
 import wave
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -24,10 +23,10 @@ from tests.integration.queue_server import queue_server
 from tests.services import minio as minio_service
 from tests.services.process import free_ports
 from tests.services.s3 import S3Server
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.timeout(400)]
 
-_PATIENCE = 120.0
 TOKEN = "0123456789abcdef"
 
 
@@ -67,11 +66,7 @@ class Service:
         return [event["reference"]["path_to_audio"].partition("/audio/")[2] for event in self.events("reference")]
 
     def wait(self, condition: Callable[[], Any]) -> None:
-        deadline = time.monotonic() + _PATIENCE
-        while not condition():
-            assert self.process.poll() is None, self.out.read_text(encoding="utf-8")
-            assert time.monotonic() < deadline, self.out.read_text(encoding="utf-8")
-            time.sleep(0.05)
+        wait_until(condition, lambda: self.out.read_text(encoding="utf-8"), alive=[self.process], seconds=120)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> dict[str, Any]:
         """The summary."""

@@ -11,7 +11,7 @@ import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -30,10 +30,10 @@ from tests.conftest import fresh_bucket
 from tests.services.otlp import Collector, Seen, collector
 from tests.services.process import free_ports
 from tests.services.s3 import S3Server
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.s3, pytest.mark.slow]
 
-PATIENCE = 90.0
 FILES = 6
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 #: Of Prometheus' own, and of the process collector's.
@@ -49,13 +49,6 @@ def ask(port: int, path: str) -> tuple[int, str]:
         return error.code, error.read().decode()
     except OSError:
         return 0, ""
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.2)
 
 
 class Scrape:

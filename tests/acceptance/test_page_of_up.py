@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.acceptance.command import Lfk
 from tests.acceptance.test_observability import Scrape, ask
 from tests.acceptance.test_pipeline import make_recordings
 from tests.services.process import free_ports
-
-PATIENCE = 60.0
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.2)
+from tests.waiting import wait_until
 
 
 def test_up_tells_of_all_its_roles_at_one_address(tmp_path: Path) -> None:
@@ -31,9 +21,9 @@ def test_up_tells_of_all_its_roles_at_one_address(tmp_path: Path) -> None:
         return Scrape(ask(port, "/metrics")[1])
 
     with lfk.running("up", "recordings", "--health", f"127.0.0.1:{port}"):
-        until(lambda: look().sum("lfk_hub_jobs_total", outcome="done") == 2, "nothing is transcribed")
-        until(lambda: ask(port, "/readyz")[0] == 200, "it never gets ready")
-        until(lambda: look().sum("lfk_backlog_looked_timestamp_seconds") > 0, "what waits is not measured")
+        wait_until(lambda: look().sum("lfk_hub_jobs_total", outcome="done") == 2, "nothing is transcribed")
+        wait_until(lambda: ask(port, "/readyz")[0] == 200, "it never gets ready")
+        wait_until(lambda: look().sum("lfk_backlog_looked_timestamp_seconds") > 0, "what waits is not measured")
         page = look()
         assert page.sum("lfk_sync_files_total", outcome="new") == 2
         assert page.sum("lfk_ready") == 2

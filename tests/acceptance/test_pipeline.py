@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import time
 import wave
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 
 from tests.acceptance.command import Done, Lfk
 from tests.services.s3 import S3Server
+from tests.waiting import wait_until
 
 FILES = 20
 
@@ -125,18 +124,9 @@ def test_up_transcribes_what_is_dropped_into_the_folder(tmp_path: Path) -> None:
     make_recordings(tmp_path / "recordings", 1)
     with lfk.running("up", "recordings", "--json") as up:
         first = tmp_path / "store/transcripts/simple/tiny/week 1/talk 0 100%+#?.wav.json"
-        wait_for(first, up)
+        wait_until(first.exists, alive=[up])
         dropped = tmp_path / "recordings/segmentation/tiny/new.wav"
         dropped.parent.mkdir(parents=True)
         dropped.write_bytes(next((tmp_path / "recordings").rglob("*.wav")).read_bytes() + b"\0\0")
-        wait_for(tmp_path / "store/transcripts/segmentation/tiny/new.wav.json", up)
+        wait_until((tmp_path / "store/transcripts/segmentation/tiny/new.wav.json").exists, alive=[up])
     assert up.returncode == 0
-
-
-def wait_for(path: Path, process: subprocess.Popen[str], timeout: float = 60.0) -> None:
-    """Until the file is there; fails if the process ends or the time is over."""
-    deadline = time.monotonic() + timeout
-    while not path.exists():
-        assert process.poll() is None, f"ended with {process.returncode}"
-        assert time.monotonic() < deadline, f"{path} did not come"
-        time.sleep(0.05)

@@ -7,7 +7,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import fastavro
@@ -25,6 +25,7 @@ from tests.services import schema_registry as schema_registry_server
 from tests.services.process import Running, free_ports
 from tests.services.schema_registry import SchemaRegistry
 from tests.services.toxiproxy import Toxiproxy
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -165,13 +166,6 @@ def readiness(address: str) -> int:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it has not come to that"
-        time.sleep(0.2)
 
 
 def publish(kafka: str, topic: str, *sent: bytes) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.acceptance.command import Done, Lfk
+from tests.waiting import wait_until
 
 
 def lfk_at(folder: Path, **environ: str) -> Lfk:
@@ -212,10 +210,10 @@ class TestService:
         lfk = lfk_at(tmp_path, LFK_SETTLE="30")
         os.utime(tmp_path / "rec" / "old.wav", (1, 1))
         with lfk.running("sync", "rec", "--watch") as service:
-            wait(lambda: outbox(tmp_path) == 1, service)
+            wait_until(lambda: outbox(tmp_path) == 1, alive=[service])
             began = time.monotonic()
             record(tmp_path, "new.wav")
-            wait(lambda: outbox(tmp_path) == 2, service)
+            wait_until(lambda: outbox(tmp_path) == 2, alive=[service])
             assert time.monotonic() - began < 5
         assert service.returncode == 0
 
@@ -224,7 +222,7 @@ class TestService:
         record(tmp_path, *(f"{number}.wav" for number in range(300)))
         lfk = lfk_at(tmp_path, LFK_TRANSFERS="1", LFK_SETTLE="0")
         process = lfk.start("sync", "rec")
-        wait(lambda: outbox(tmp_path) >= 5, process)
+        wait_until(lambda: outbox(tmp_path) >= 5, alive=[process])
         process.send_signal(how)
         out, _none = process.communicate(timeout=60)
         assert process.returncode == 130, out
@@ -233,12 +231,3 @@ class TestService:
         stored = list((tmp_path / "store" / "audio").glob("*.wav"))
         assert len(stored) == 300
         assert outbox(tmp_path) >= 300
-
-
-def wait(condition: Callable[[], Any], process: subprocess.Popen[str]) -> None:
-    """Until it holds; fails if the process ends or the time is over."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None, f"ended with {process.returncode}"
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)

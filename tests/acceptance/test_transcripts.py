@@ -6,9 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +17,9 @@ from lfk.brokers.kafka import KafkaBroker
 from tests.acceptance.command import Lfk
 from tests.acceptance.test_pipeline import expect_ok, make_recordings, on_servers, run_hubs
 from tests.services.s3 import S3Server
+from tests.waiting import wait_until
 
 _PATIENCE = 60.0
-
-
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        assert process.poll() is None, f"ended with {process.returncode}: {process.stdout and process.stdout.read()}"
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
 
 
 def files_below(folder: Path) -> set[str]:
@@ -130,7 +121,7 @@ def test_what_was_before_the_embedded_broker_is_shown_too(local: Lfk) -> None:
         assert "hub ready" in hub.stdout.readline()
         make_recordings(local.folder / "more", 1, "segmentation")
         expect_ok(local("sync", "more"))
-        wait_until((local.folder / "store/transcripts/segmentation").exists, hub)
+        wait_until((local.folder / "store/transcripts/segmentation").exists, alive=[hub])
         # The same recordings again are announced again, as reused; each transcript is still shown once.
         expect_ok(local("submit", f"file://{local.folder}/store/audio/simple/"))
         shown: list[dict[str, Any]] = []
@@ -139,7 +130,7 @@ def test_what_was_before_the_embedded_broker_is_shown_too(local: Lfk) -> None:
             shown[:] = expect_ok(local("transcripts", "--json")).of("transcript")
             return sum(one["reused"] for one in shown) == 2
 
-        wait_until(both_reused, hub)
+        wait_until(both_reused, alive=[hub])
     assert len({one["path_to_transcript"] for one in shown}) == len(shown) == 3
 
 
@@ -151,10 +142,10 @@ def test_a_follower_fills_a_folder_and_stops_when_told(local: Lfk, number: signa
         assert "hub ready" in hub.stdout.readline()
         follower = local.start("transcripts", "--follow", "--out", "out", "--format", "txt")
         # What was transcribed before this broker came into being is in the store alone.
-        wait_until(lambda: len(files_below(out)) == 2, follower)
+        wait_until(lambda: len(files_below(out)) == 2, alive=[follower])
         make_recordings(local.folder / "more", 3, "segmentation")
         expect_ok(local("sync", "more"))
-        wait_until(lambda: len(files_below(out)) == 5, follower)
+        wait_until(lambda: len(files_below(out)) == 5, alive=[follower])
         code, printed = stop(follower, number)
     assert code == 0, printed
     assert "5 done, 0 failed, 5 files fetched" in printed
@@ -167,13 +158,13 @@ def test_a_follower_outlives_the_embedded_broker(local: Lfk) -> None:
     assert hub.stdout is not None
     assert "hub ready" in hub.stdout.readline()
     follower = local.start("transcripts", "--follow", "--out", "out", "--format", "txt")
-    wait_until(lambda: len(files_below(out)) == 2, follower)
+    wait_until(lambda: len(files_below(out)) == 2, alive=[follower])
     hub.kill()
     hub.communicate()
     make_recordings(local.folder / "more", 1, "segmentation")
     expect_ok(local("sync", "more"))
     with local.running("hub"):
-        wait_until(lambda: len(files_below(out)) == 3, follower)
+        wait_until(lambda: len(files_below(out)) == 3, alive=[follower])
         code, printed = stop(follower, signal.SIGTERM)
     assert code == 0, printed
 
@@ -207,7 +198,7 @@ def test_on_kafka_and_s3(tmp_path: Path, kafka: str, s3_server: S3Server, bucket
 
     # A place of its own: what was applied does not come again, what was announced meanwhile does.
     follower = lfk.start("transcripts", "--follow", "--out", "kept")
-    wait_until(lambda: len(files_below(tmp_path / "kept")) == 15, follower)
+    wait_until(lambda: len(files_below(tmp_path / "kept")) == 15, alive=[follower])
     code, printed = stop(follower, signal.SIGTERM)
     assert code == 1, printed
     assert "3 done" in printed
@@ -215,7 +206,7 @@ def test_on_kafka_and_s3(tmp_path: Path, kafka: str, s3_server: S3Server, bucket
     expect_ok(lfk("sync", "more"))
     run_hubs(lfk, 1)
     follower = lfk.start("transcripts", "--follow", "--out", "kept")
-    wait_until(lambda: len(files_below(tmp_path / "kept")) == 25, follower)
+    wait_until(lambda: len(files_below(tmp_path / "kept")) == 25, alive=[follower])
     code, printed = stop(follower, signal.SIGTERM)
     assert code == 0, printed
     assert "2 done" in printed
@@ -226,7 +217,7 @@ def test_on_kafka_and_s3(tmp_path: Path, kafka: str, s3_server: S3Server, bucket
     command = ("--exec", sys.executable, "-c", _TELL, str(told), "{json}")
     for expected in (5, 5):
         follower = lfk.start("transcripts", "--follow", *command)
-        wait_until(lambda: told.exists() and len(told.read_text().splitlines()) >= 5, follower)
+        wait_until(lambda: told.exists() and len(told.read_text().splitlines()) >= 5, alive=[follower])
         stop(follower, signal.SIGTERM)
         assert len(told.read_text().splitlines()) == expected
 

@@ -20,8 +20,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.acceptance.command import Lfk
 from tests.acceptance.test_bad_input import one_line
 from tests.acceptance.test_pipeline import expect_ok, on_servers
-from tests.acceptance.web import TOKEN, Web, serving, until
+from tests.acceptance.web import TOKEN, Web, serving
 from tests.services.s3 import S3Server
+from tests.waiting import wait_until
 
 expect.set_options(timeout=30_000)
 
@@ -52,7 +53,7 @@ def web(lfk: Lfk) -> Iterator[Web]:
     """A page and a hub over a folder."""
     (lfk.folder / "store").mkdir()
     with serving(lfk) as web, lfk.running("hub", "--workers", "1"):
-        until(lambda: web.ask("GET", "/api/pulse").json["hubs"])
+        wait_until(lambda: web.ask("GET", "/api/pulse").json["hubs"])
         yield web
 
 
@@ -147,11 +148,11 @@ def play_and_name(page: Page) -> None:
     expect(page.locator("#player:not(.waiting)")).to_be_visible()
     word = page.locator("[data-t]").nth(4)
     word.click()
-    until(lambda: page.evaluate("!media.paused && media.currentTime > 0"))
+    wait_until(lambda: page.evaluate("!media.paused && media.currentTime > 0"))
     expect(page.locator("p .now")).to_have_count(1)
     assert page.evaluate("media.currentSrc").endswith("/audio/diarisation/tiny/interview.wav")
     page.keyboard.press(" ")
-    until(lambda: page.evaluate("media.paused"))
+    wait_until(lambda: page.evaluate("media.paused"))
 
     page.get_by_role("button", name="Name speakers").click()
     page.get_by_label("SPEAKER_00").fill("<Zoë>")
@@ -179,7 +180,7 @@ def test_a_failure_is_seen_and_sent_again(web: Web, lfk: Lfk, desk: Watched) -> 
     row.get_by_role("button", name="Retry").click()
     page.get_by_role("group", name="State").get_by_role("button", name="All").click()
     expect(row.locator(".pill")).to_have_text("Done")
-    until(lambda: not list((lfk.folder / "store/.lfk").glob("failed/*")))
+    wait_until(lambda: not list((lfk.folder / "store/.lfk").glob("failed/*")))
     assert desk.problems == []
 
 
@@ -187,7 +188,7 @@ def test_a_failure_is_seen_and_sent_again(web: Web, lfk: Lfk, desk: Watched) -> 
 def test_any_name_on_any_screen(web: Web, browser: Browser) -> None:
     for number, name in enumerate((HOSTILE, LEFTWARD, LONG), 10):
         assert web.upload(name, sound(number, 0.2)).status == 201
-    until(lambda: all(web.rows()[name]["state"] == "done" for name in (HOSTILE, LEFTWARD, LONG)))
+    wait_until(lambda: all(web.rows()[name]["state"] == "done" for name in (HOSTILE, LEFTWARD, LONG)))
     for width, scheme in ((360, "dark"), (1200, "light")):
         watched = Watched(browser, viewport={"width": width, "height": 740}, color_scheme=scheme, has_touch=width < 600)
         page = watched.page
@@ -249,7 +250,7 @@ def test_on_kafka_and_s3(tmp_path: Path, kafka: str, minio: S3Server, minio_buck
             client = minio.client()
             stored = client.get_object(Bucket=minio_bucket, Key=f"lfk/audio/{one['key']}")["Body"].read()
             assert stored == data
-        until(lambda: all(web.look(one["key"])["state"] == "done" for one in told))
+        wait_until(lambda: all(web.look(one["key"])["state"] == "done" for one in told))
 
         key, data = told[0]["key"], contents[0]
         part = web.ask("GET", f"/audio/{quote(key)}", Range="bytes=600000-")
@@ -265,11 +266,11 @@ def test_on_kafka_and_s3(tmp_path: Path, kafka: str, minio: S3Server, minio_buck
         assert web.ask("GET", path).json["names"] == {"SPEAKER_00": "Ada"}
 
         expect_ok(lfk("submit", "simple/tiny/late.wav", "--trust"))
-        failed = until(lambda: web.rows().get("late.wav"))["failure"]
+        failed = wait_until(lambda: web.rows().get("late.wav"))["failure"]
         minio.client().put_object(Bucket=minio_bucket, Key="lfk/audio/simple/tiny/late.wav", Body=sound(9))
         assert web.ask("POST", f"/api/failures/{failed['event']}/retry").status == 204
-        until(lambda: web.look("simple/tiny/late.wav")["state"] == "done")
+        wait_until(lambda: web.look("simple/tiny/late.wav")["state"] == "done")
         assert web.ask("POST", f"/api/failures/{failed['event']}/retry").status in (204, 404)
-        until(lambda: sum(web.ask("GET", "/api/pulse").json["finished"] or ()) == 4)
+        wait_until(lambda: sum(web.ask("GET", "/api/pulse").json["finished"] or ()) == 4)
         pulse = web.ask("GET", "/api/pulse").json
         assert (pulse["error"], pulse["broker"]) == (None, True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -81,12 +80,3 @@ def serving(lfk: Lfk, *arguments: str) -> Iterator[Web]:
         # The Kafka client may have warned of something that passed; nothing else may have been said.
         assert json.loads(rest.splitlines()[-1]) == {"event": "stopped"}, rest
         assert "Traceback" not in rest
-
-
-def until(condition: Callable[[], Any], seconds: float = _SECONDS) -> Any:
-    """What ``condition`` gives once it is true; another process makes it so."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.1)
-    return found

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,11 +51,3 @@ def recording(folder: Path, name: str, number: int, fault: str | None = None, si
     tone(path, number)
     content = path.read_bytes() + (f"fault:{fault}".encode("ascii") if fault else b"")
     path.write_bytes(content.ljust(size, b"\0"))
-
-
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait for something that another process does."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)

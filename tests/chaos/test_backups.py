@@ -13,8 +13,8 @@ import pytest
 from tests.acceptance.command import Lfk
 from tests.acceptance.test_pipeline import expect_ok, make_recordings, on_servers
 from tests.chaos.burying_hub import POINTS
-from tests.chaos.faulty import until
 from tests.services.s3 import S3Server
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.s3, pytest.mark.slow]
 
@@ -72,7 +72,7 @@ def test_hubs_that_die_at_every_step(
     assert len(listed("audio/")) > 0, "they died before the end"
 
     with lfk.running("hub", "--workers", "2") as survivor:
-        until(lambda: listed("audio/") == [] and listed(".lfk/expiring/") == [], 90)
+        wait_until(lambda: listed("audio/") == [] and listed(".lfk/expiring/") == [])
     assert survivor.returncode == 0
     announced = expect_ok(lfk("transcripts", "--json")).of("transcript")
     assert [one["status"] for one in announced] == ["done"] * COUNT

@@ -16,8 +16,9 @@ import pytest
 from lfk.brokers.kafka import KafkaBroker
 from tests.acceptance.command import Lfk
 from tests.acceptance.test_pipeline import expect_ok, on_servers
-from tests.chaos.faulty import FaultyLfk, hub, recording, until
+from tests.chaos.faulty import FaultyLfk, hub, recording
 from tests.services.s3 import S3Server
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.s3, pytest.mark.slow]
 
@@ -107,7 +108,7 @@ def test_an_engine_that_has_grown_old_is_replaced_between_jobs(
     expect_ok(lfk("sync", "recordings"))
     with hub(lfk, tmp_path / "temporary", **{setting: value}) as running:
         running.wait_for(jobs)
-        until(lambda: len(psutil.Process(running.pid).children()) == 2)
+        wait_until(lambda: len(psutil.Process(running.pid).children()) == 2)
     assert {answer["status"] for answer in running.answers} == {"done"}
     engines = Counter(pid for _fault, pid in lfk.begun)
     assert sum(engines.values()) == jobs, running.notes

@@ -13,8 +13,9 @@ import pytest
 from bench.pipeline import RunningHub
 from tests.acceptance.command import Lfk
 from tests.acceptance.test_pipeline import expect_ok, on_servers
-from tests.chaos.faulty import FaultyLfk, hub, recording, until
+from tests.chaos.faulty import FaultyLfk, hub, recording
 from tests.services.s3 import S3Server
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.s3, pytest.mark.slow]
 
@@ -65,7 +66,7 @@ def test_audio_is_fetched_ahead_within_the_budget(lfk: Lfk, tmp_path: Path, budg
             most = max(most, len(whole(audio_in(temporary))))
             return len(running.answers) >= 5
 
-        until(watched, 60.0)
+        wait_until(watched)
         assert audio_in(temporary) == []
     assert most == ahead
 
@@ -81,7 +82,7 @@ def test_audio_over_the_budget_is_transcribed_alone(lfk: Lfk, tmp_path: Path) ->
             most = max(most, len(audio_in(temporary)))
             return len(running.answers) >= 4
 
-        until(watched, 60.0)
+        wait_until(watched)
     assert {answer["status"] for answer in running.answers} == {"done"}
     assert most == 1
 
@@ -104,16 +105,16 @@ def test_a_killed_hub_s_audio_is_swept_and_a_living_one_s_is_not(lfk: Lfk, tmp_p
         for _ in range(2):
             before = folders()
             process = stack.enter_context(lfk.running("hub", "--workers", "1"))
-            until(lambda before=before: len(folders() - before) == 1)  # type: ignore[misc]
+            wait_until(lambda before=before: len(folders() - before) == 1)  # type: ignore[misc]
             hubs.append((process, (folders() - before).pop()))
         # Partitions move to the second hub; what the first has begun with them is orphaned and ends in its own time.
-        until(lambda: all(busy(folder) for _process, folder in hubs), 60.0)
+        wait_until(lambda: all(busy(folder) for _process, folder in hubs))
         (killed, left), (_living, held) = hubs
         killed.send_signal(signal.SIGKILL)
         killed.wait()
         assert busy(left)
         stack.enter_context(lfk.running("hub", "--workers", "1"))
-        until(lambda: not left.exists())
+        wait_until(lambda: not left.exists())
         assert busy(held)
     assert folders() == set(), "all that ended as told has tidied up"
     assert [path for path in (tmp_path / "shared").rglob("*") if path.is_file()] == []
@@ -152,7 +153,7 @@ def test_a_full_disk_costs_no_attempts_and_heals(
     place = {"MAIN_NODE_TEMP_FOLDER": str(small_disk), "LFK_ATTEMPTS": "1"}
     temporary = tmp_path / "temporary"
     with hub(faulty, temporary, 2, LFK_ENGINE_MEMORY="600M", **place) as running:
-        until(lambda: in_trouble(running), 60.0)
+        wait_until(lambda: in_trouble(running))
         assert running.answers == []
         assert bool(faulty.begun) == (meets == "decode")
         filler.unlink()

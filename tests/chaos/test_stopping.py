@@ -15,6 +15,7 @@ import pytest
 from tests.acceptance.command import Lfk
 from tests.acceptance.test_pipeline import expect_ok, make_recordings, on_servers
 from tests.services.s3 import S3Server
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.s3, pytest.mark.slow]
 
@@ -67,9 +68,10 @@ def lfk(tmp_path: Path, kafka: str, minio: S3Server, minio_bucket: str, topic_pr
 def test_a_hub_told_to_stop_hands_its_work_back(lfk: Lfk, minio: S3Server, minio_bucket: str) -> None:
     lfk.environ = {**lfk.environ, "LFK_CANNED_SECONDS": "60"}
     hub = lfk.start("hub", "--workers", "2", "--json")
-    deadline = time.monotonic() + 60
-    while not any(one["jobs"] for one in expect_ok(lfk("status", "--json")).of("status")[0]["hubs"]):
-        assert time.monotonic() < deadline, "the hub begins nothing"
+    wait_until(
+        lambda: any(one["jobs"] for one in expect_ok(lfk("status", "--json")).of("status")[0]["hubs"]),
+        "the hub begins nothing",
+    )
     began = time.monotonic()
     stop([hub])
     assert time.monotonic() - began < 15

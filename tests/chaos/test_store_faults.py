@@ -23,6 +23,7 @@ from tests.acceptance.test_pipeline import expect_ok, make_recordings, on_server
 from tests.chaos.test_stopping import announcements, assert_whole
 from tests.integration.meddler import Asked, Fault, Meddler, Rule, meddler
 from tests.services.s3 import S3Server
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.s3, pytest.mark.slow]
 
@@ -44,13 +45,6 @@ class Scene:
     def key(self, number: int) -> str:
         return f"lfk/audio/{AUDIO.format(number)}"
 
-    def until(self, condition: Callable[[], bool], hub: subprocess.Popen[str], seconds: float = 120.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert hub.poll() is None, "the hub has ended"
-            assert time.monotonic() < deadline, "it does not happen"
-            time.sleep(0.2)
-
     def answered(self, count: int = JOBS) -> Callable[[], bool]:
         return lambda: len(announcements(self.lfk)) >= count
 
@@ -62,7 +56,7 @@ class Scene:
                 if during is not None:
                     during(hub)
                     self.between.rule = lambda _asked: None
-                self.until(self.answered(), hub)
+                wait_until(self.answered(), alive=[hub], seconds=120, every=0.2)
         return "".join(lines)
 
     def all_done(self, *failed: int) -> list[dict[str, Any]]:
@@ -108,10 +102,10 @@ def test_a_store_that_refuses_everything_for_a_while_costs_nothing(scene: Scene,
     """The work waits: no attempt, no dead letter, no announcement; and goes on by itself."""
 
     def wait(hub: subprocess.Popen[str]) -> None:
-        scene.until(scene.answered(3), hub)
+        wait_until(scene.answered(3), alive=[hub], seconds=120, every=0.2)
         scene.between.rule = lambda _asked: REFUSALS[name]
         faults = scene.between.faults
-        scene.until(lambda: scene.between.faults > faults + 20, hub)
+        wait_until(lambda: scene.between.faults > faults + 20, alive=[hub], seconds=120, every=0.2)
         time.sleep(6)
         assert hub.poll() is None, "the hub has ended"
 
@@ -127,7 +121,7 @@ def test_a_full_bucket_costs_nothing(scene: Scene, code: str) -> None:
 
     def wait(hub: subprocess.Popen[str]) -> None:
         faults = scene.between.faults
-        scene.until(lambda: scene.between.faults > faults + 10, hub)
+        wait_until(lambda: scene.between.faults > faults + 10, alive=[hub], seconds=120, every=0.2)
         time.sleep(3)
         assert announcements(scene.lfk) == []
 
@@ -143,7 +137,7 @@ def test_a_bucket_with_room_for_little_things_only_costs_nothing(scene: Scene) -
 
     def wait(hub: subprocess.Popen[str]) -> None:
         faults = scene.between.faults
-        scene.until(lambda: scene.between.faults > faults + 10, hub)
+        wait_until(lambda: scene.between.faults > faults + 10, alive=[hub], seconds=120, every=0.2)
         time.sleep(3)
         assert announcements(scene.lfk) == []
 
@@ -255,7 +249,7 @@ def test_a_transcript_of_older_audio_never_ends_over_a_newer_one(scene: Scene) -
     with scene.between.ruled(meddled):
         hub = scene.hub_side.start("hub", "--workers", "2")
         with heard(hub):
-            scene.until(scene.answered(JOBS + 1), hub)
+            wait_until(scene.answered(JOBS + 1), alive=[hub], seconds=120, every=0.2)
     answers = announcements(scene.lfk)
     assert [one["status"] for one in answers] == ["done"] * (JOBS + 1)
     assert_whole(scene.server, scene.bucket, answers)

@@ -12,6 +12,7 @@ import pytest
 from lfk.brokers.base import Broker, Delivered, Member, Partition, Progress, Record, TopicPlan
 from lfk.brokers.memory import MemoryBroker
 from lfk.core.errors import LfkError, MessageTooLarge, SettlementRefused, TopicMissing
+from tests.waiting import wait_until
 
 #: Far more than a group needs to form; only a broken broker takes that long.
 _PATIENCE = 60.0
@@ -74,13 +75,6 @@ class Listener:
         self.gaps[partition] = first
 
 
-def wait_until(condition: Callable[[], bool], step: Callable[[], object] = lambda: time.sleep(0.05)) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        step()
-
-
 def publish(broker: Broker, records: Sequence[Record]) -> None:
     publisher = broker.publisher()
     outcomes: list[Exception | None] = []
@@ -103,7 +97,7 @@ def take(member: Member, count: int) -> list[Delivered]:
         if (record := member.poll(0.1)) is not None:
             taken.append(record)
 
-    wait_until(lambda: len(taken) == count, step)
+    wait_until(lambda: len(taken) == count, step=step)
     return taken
 
 
@@ -196,10 +190,10 @@ def test_a_follower_goes_on(broker: Broker, topic: str) -> None:
     def step() -> None:
         seen.extend(record.value for record in islice(following, 1) if record is not None)
 
-    wait_until(lambda: len(seen) == 5, step)
+    wait_until(lambda: len(seen) == 5, step=step)
     wait_until(lambda: next(following) is None)
     publish(broker, numbered(topic, 5, first=5))
-    wait_until(lambda: len(seen) == 10, step)
+    wait_until(lambda: len(seen) == 10, step=step)
     assert set(seen) == {b"%d" % n for n in range(10)}
     following.close()  # type: ignore[attr-defined]
 
@@ -212,7 +206,7 @@ def test_a_follower_from_now_on_sees_what_comes(broker: Broker, topic: str) -> N
     wait_until(lambda: time.time() * 1000 > newest + 1)
     publish(broker, numbered(topic, 1, first=5))
     seen: list[Delivered] = []
-    wait_until(lambda: bool(seen), lambda: seen.extend(r for r in islice(following, 1) if r is not None))
+    wait_until(lambda: bool(seen), step=lambda: seen.extend(r for r in islice(following, 1) if r is not None))
     assert seen[0].value == b"5"
     following.close()  # type: ignore[attr-defined]
 
@@ -306,7 +300,7 @@ def test_a_settlement_that_fails_commits_nothing(broker: Broker, topic: str, top
 def test_what_is_paused_waits(broker: Broker, topic: str, topic_prefix: str) -> None:
     listener = Listener()
     member = broker.member(f"{topic_prefix}.group", [topic], listener)
-    wait_until(lambda: len(listener.owned) == 4, lambda: member.poll(0.1))
+    wait_until(lambda: len(listener.owned) == 4, step=lambda: member.poll(0.1))
     member.pause([*listener.owned, Partition("nobody's", 0)])
     publish(broker, numbered(topic, 10))
     assert nothing_comes(member)
@@ -325,7 +319,7 @@ def settle_in_the_end(member: Member, progress: Mapping[Partition, Progress]) ->
             return False
         return True
 
-    wait_until(settled, lambda: member.poll(0.1))
+    wait_until(settled, step=lambda: member.poll(0.1))
 
 
 def test_members_share_and_take_over(broker: Broker, topic: str, topic_prefix: str) -> None:
@@ -354,11 +348,11 @@ def test_members_share_and_take_over(broker: Broker, topic: str, topic_prefix: s
         if (record := second.poll(0.05)) is not None:
             again.append(record)
 
-    wait_until(lambda: len(listeners[0].owned) == len(listeners[1].owned) == 2, both)
+    wait_until(lambda: len(listeners[0].owned) == len(listeners[1].owned) == 2, step=both)
     assert not listeners[0].owned.keys() & listeners[1].owned.keys()
     if refused:
         assert broker.settles_atomically() is False
-        wait_until(lambda: len(again) == sum(r.partition in listeners[1].owned for r in taken), both)
+        wait_until(lambda: len(again) == sum(r.partition in listeners[1].owned for r in taken), step=both)
     else:
         assert again == []
         assert all(place == Progress(ends[p], "left") for p, place in listeners[1].owned.items() if p in ends)
@@ -367,7 +361,7 @@ def test_members_share_and_take_over(broker: Broker, topic: str, topic_prefix: s
     listeners[0].on_revoke = len
     settle_in_the_end(first, {p: Progress(ends[p]) for p in listeners[0].owned if p in ends})
     first.close()
-    wait_until(lambda: len(listeners[1].owned) == 4, lambda: second.poll(0.1))
+    wait_until(lambda: len(listeners[1].owned) == 4, step=lambda: second.poll(0.1))
     publish(broker, numbered(topic, 10, first=40))
     assert values(take(second, 10)) == {b"%d" % n for n in range(40, 50)}
     second.close()
@@ -391,7 +385,7 @@ def test_members_that_come_one_after_the_other_share_every_topic(broker: Broker,
         members.append(broker.member(group, topics, listeners[-1]))
         wait_until(
             lambda count=count, share=share: shares() == [[share] * 3] * count,  # type: ignore[misc]
-            lambda: [member.poll(0.02) for member in members],
+            step=lambda: [member.poll(0.02) for member in members],
         )
     # What is settled for several topics at once is settled for all of them.
     owned = listeners[0].owned
@@ -414,15 +408,15 @@ def test_a_member_that_leaves_gives_everything_away_and_comes_back(
         first.poll(0.05)
         second.poll(0.05)
 
-    wait_until(lambda: len(listeners[0].owned) == len(listeners[1].owned) == 2, both)
+    wait_until(lambda: len(listeners[0].owned) == len(listeners[1].owned) == 2, step=both)
     first.leave()
-    wait_until(lambda: len(listeners[1].owned) == 4, both)
+    wait_until(lambda: len(listeners[1].owned) == 4, step=both)
     assert listeners[0].owned == {}
     publish(broker, numbered(topic, 10))
     assert len(take(second, 10)) == 10
     assert nothing_comes(first)
     first.join()
-    wait_until(lambda: len(listeners[0].owned) == len(listeners[1].owned) == 2, both)
+    wait_until(lambda: len(listeners[0].owned) == len(listeners[1].owned) == 2, step=both)
     first.close()
     second.close()
 
@@ -463,16 +457,16 @@ def test_a_pause_ends_with_the_ownership(broker: Broker, topic: str, topic_prefi
     group = f"{topic_prefix}.group"
     listeners = [Listener(), Listener()]
     first = broker.member(group, [topic], listeners[0])
-    wait_until(lambda: len(listeners[0].owned) == 4, lambda: first.poll(0.1))
+    wait_until(lambda: len(listeners[0].owned) == 4, step=lambda: first.poll(0.1))
     first.pause(list(listeners[0].owned))
     second = broker.member(group, [topic], listeners[1])
     wait_until(
         lambda: len(listeners[0].owned) == len(listeners[1].owned) == 2,
-        lambda: (first.poll(0.05), second.poll(0.05)),
+        step=lambda: (first.poll(0.05), second.poll(0.05)),
     )
     returning = set(listeners[1].owned)
     second.close()
-    wait_until(lambda: len(listeners[0].owned) == 4, lambda: first.poll(0.1))
+    wait_until(lambda: len(listeners[0].owned) == 4, step=lambda: first.poll(0.1))
     publish(broker, numbered(topic, 200))
     came = {record.partition for record in take(first, sum(r.partition in returning for r in broker.snapshot(topic)))}
     assert came == returning, "what was kept is still paused, what came back is not"

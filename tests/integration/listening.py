@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
@@ -26,14 +25,6 @@ from lfk.stores.base import ObjectStore
 from lfk.stores.memory import MemoryStore
 from lfk.stores.notifications.base import Delivery, Intake, Source
 from tests.integration.syncing import ROOTS, FakePublisher
-
-
-def wait(condition: Callable[[], Any], seconds: float = 60) -> None:
-    """Until it holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 class ScriptedSource:

@@ -15,6 +15,7 @@ from lfk.core.command import CommandTemplate
 from lfk.core.errors import CommandFailed, UsageError
 from lfk.core.messages import Announcement
 from lfk.roles.commands import Commands, Interrupted, Journal
+from tests.waiting import wait_until
 
 STOP = threading.Event
 
@@ -124,10 +125,7 @@ def test_one_that_takes_too_long_is_ended_with_what_it_started(journal: Journal,
         python(journal, code, str(told), seconds=2.0, attempts=1).run(announced(), {})
     assert time.monotonic() - begun < 20
     child = int(told.read_text())
-    deadline = time.monotonic() + 10
-    while not gone(child):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: gone(child))
 
 
 def test_a_reader_that_stops_leaves_the_announcement_for_later(journal: Journal) -> None:

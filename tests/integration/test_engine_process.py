@@ -12,7 +12,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from lfk.engine.child_process import Launch
 from lfk.engine.limits import EngineLimits
 from lfk.engine.process import ProcessEngine
 from lfk.engine.surroundings import engine_environment
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = EngineLimits(start_seconds=60.0, base_seconds=60.0)
@@ -59,14 +60,6 @@ def engine(limits: EngineLimits = QUICK, **config: Any) -> Iterator[ProcessEngin
         yield made
     finally:
         made.close()
-
-
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait for something that another process does."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 def gone(pid: int) -> bool:
@@ -117,18 +110,18 @@ def test_a_crash_is_told_and_the_next_task_is_served(tmp_path: Path, fault: str,
 @pytest.mark.parametrize("fault", ["hang", "stop"])
 def test_a_hang_is_ended_in_time(tmp_path: Path, fault: str) -> None:
     with engine(EngineLimits(base_seconds=0.5)) as one:
-        until(lambda: one.ready)
+        wait_until(lambda: one.ready)
         begun = time.monotonic()
         with pytest.raises(EngineTimeout, match="stage transcribe"):
             one.run(task(tmp_path, fault))
         assert time.monotonic() - begun < 5.0
-        until(lambda: one.ready)
+        wait_until(lambda: one.ready)
 
 
 def test_time_grows_with_the_audio(tmp_path: Path) -> None:
     """2 s of audio at a factor of 1 make 2.5 s in all, which the hang is given."""
     with engine(EngineLimits(base_seconds=0.5, factor=1.0)) as one:
-        until(lambda: one.ready)
+        wait_until(lambda: one.ready)
         begun = time.monotonic()
         with pytest.raises(EngineTimeout, match=r"stage diarise .* for 2\.0 s of audio"):
             one.run(task(tmp_path, "hang", late=True, on_stage_error="fail"))
@@ -188,7 +181,7 @@ def test_a_callback_that_fails_does_not_leave_a_busy_child(tmp_path: Path) -> No
 def test_output_is_read_bounded_and_made_safe(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "lfk.engine.child_process"), engine() as one:
         assert one.run(task(tmp_path, "chatter")).transcript.segments
-        until(lambda: any("xxxx" in record.getMessage() for record in caplog.records))
+        wait_until(lambda: any("xxxx" in record.getMessage() for record in caplog.records))
     lines = [record.getMessage() for record in caplog.records]
     assert all(line.isprintable() and len(line) < 500 for line in lines)
     assert sum("noise" in line for line in lines) == 1000
@@ -199,7 +192,7 @@ def test_a_group_goes_with_its_leader(tmp_path: Path) -> None:
         one.run(task(tmp_path, "offspring"))
     told = re.search(r"grandchild (\d+)", caught.value.message)
     assert told is not None
-    until(lambda: gone(int(told[1])))
+    wait_until(lambda: gone(int(told[1])))
 
 
 def test_the_environment_holds_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,16 +250,16 @@ def test_an_engine_gives_back_what_it_can_while_it_waits(tmp_path: Path) -> None
     rests = tmp_path / "rests"
     rests.touch()
     with engine(rests=str(rests)) as made:
-        until(lambda: rests.read_text().count("after 0") > 2)
+        wait_until(lambda: rests.read_text().count("after 0") > 2)
         made.run(task(tmp_path))
-        until(lambda: rests.read_text().count("after 1") > 2)
+        wait_until(lambda: rests.read_text().count("after 1") > 2)
         made.run(task(tmp_path))
 
 
 def test_closing_ends_a_task_at_once(tmp_path: Path) -> None:
     with engine() as one:
         closer = threading.Timer(0.3, one.close)
-        until(lambda: one.ready)
+        wait_until(lambda: one.ready)
         closer.start()
         begun = time.monotonic()
         with pytest.raises(EngineCrashed, match="stopped"):
@@ -308,7 +301,7 @@ def test_a_child_that_died_idle_costs_the_next_task_nothing(tmp_path: Path) -> N
     with engine() as one:
         first = one.run(task(tmp_path)).provenance["pid"]
         os.kill(first, signal.SIGKILL)
-        until(lambda: gone(first))
+        wait_until(lambda: gone(first))
         assert one.run(task(tmp_path)).provenance["pid"] != first
 
 
@@ -334,7 +327,7 @@ def test_a_child_dies_with_its_parent(tmp_path: Path, fault: str) -> None:
         child = int(parent.stdout.readline())
         assert parent.stdout.readline() == "begun\n"
         parent.kill()
-    until(lambda: gone(child))
+    wait_until(lambda: gone(child))
 
 
 def test_starting_from_a_thread_that_ends_is_safe(tmp_path: Path) -> None:
@@ -344,7 +337,7 @@ def test_starting_from_a_thread_that_ends_is_safe(tmp_path: Path) -> None:
     thread.start()
     thread.join()
     try:
-        until(lambda: made[0].ready)
+        wait_until(lambda: made[0].ready)
         first = made[0].run(task(tmp_path)).provenance
         assert made[0].run(task(tmp_path)).provenance["pid"] == first["pid"]
     finally:

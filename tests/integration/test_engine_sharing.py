@@ -19,6 +19,7 @@ from lfk.engine.pool import EnginePool
 from lfk.engine.process import ProcessEngine
 from lfk.engine.surroundings import engine_environment
 from tests.integration.engine_sharing import PIECES
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHIN = 30.0
@@ -53,10 +54,7 @@ def pool() -> Iterator[Callable[..., EnginePool]]:
     def start(*assists: str, **limits: Any) -> EnginePool:
         one = EnginePool(Kind(*assists, limits=EngineLimits(start_seconds=WITHIN, **limits)), len(assists))
         made.append(one)
-        deadline = time.monotonic() + WITHIN
-        while one.ready < len(assists):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: one.ready == len(assists))
         return one
 
     yield start
@@ -101,10 +99,7 @@ def test_a_helper_that_fails_costs_nothing_but_time(
     assert said(outcome) == SQUARES
     assert len(set(outcome.provenance["by"])) == 1
     # Both are fit for the next task, the one that failed in another process if it had to be.
-    deadline = time.monotonic() + WITHIN
-    while helpers.ready < 2 or helpers.busy:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: helpers.ready == 2 and not helpers.busy)
 
 
 def test_a_job_that_waits_goes_before_pieces(pool: Callable[..., EnginePool], tmp_path: Path) -> None:

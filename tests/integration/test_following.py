@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,6 +13,7 @@ from lfk.roles.place_keeper import PlaceKeeper
 from tests.conftest import StartServer
 from tests.services import kafka as kafka_server
 from tests.services.process import Running
+from tests.waiting import wait_until
 
 TOPIC = "lfk.transcripts"
 #: Kafka is killed, comes back in up to half a minute, and clients find it again.
@@ -33,13 +33,6 @@ def broker(server: Running[kafka_server.KafkaServer]) -> Iterator[KafkaBroker]:
     opened.ensure_topics([TopicPlan(TOPIC, 2, 1)])
     yield opened
     opened.close()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def publish(broker: KafkaBroker, first: int, count: int) -> None:
@@ -62,11 +55,11 @@ def test_a_kept_place_survives_the_broker(server: Running[kafka_server.KafkaServ
     keeper = threading.Thread(target=PlaceKeeper(apply, stop.is_set).run, args=(broker, "readers", TOPIC))
     keeper.start()
     publish(broker, 0, 10)
-    wait_until(lambda: len(applied) == 10)
+    wait_until(lambda: len(applied) == 10, seconds=_PATIENCE)
     server.process.kill()
     server.process.start()
     publish(broker, 10, 10)
-    wait_until(lambda: len(set(applied)) == 20)
+    wait_until(lambda: len(set(applied)) == 20, seconds=_PATIENCE)
     stop.set()
     keeper.join(_PATIENCE)
     assert not keeper.is_alive()
@@ -100,11 +93,11 @@ def test_a_follower_without_a_group_survives_the_broker(
     follower = threading.Thread(target=follow)
     follower.start()
     publish(broker, 0, 10)
-    wait_until(lambda: len(seen) == 10)
+    wait_until(lambda: len(seen) == 10, seconds=_PATIENCE)
     server.process.kill()
     server.process.start()
     publish(broker, 10, 10)
-    wait_until(lambda: len(seen) == 20)
+    wait_until(lambda: len(seen) == 20, seconds=_PATIENCE)
     stop.set()
     follower.join(_PATIENCE)
     assert sorted(seen) == list(range(20))

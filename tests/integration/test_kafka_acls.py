@@ -14,8 +14,8 @@ from tests.acceptance.command import Done, Lfk
 from tests.acceptance.test_pipeline import expect_ok, make_recordings
 from tests.conftest import StartServer
 from tests.integration.test_access import access  # noqa: F401 - a fixture
-from tests.roles.hub_bench import wait_until
 from tests.services import kafka
+from tests.waiting import wait_until
 
 #: Topics and groups as lfk calls them when nobody says otherwise.
 NAMES = {

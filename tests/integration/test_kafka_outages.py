@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 import pytest
@@ -16,6 +15,7 @@ from lfk.brokers.kafka_reader import TopicReader
 from lfk.core.errors import BrokerUnreachable
 from tests.conftest import StartServer
 from tests.services import kafka as kafka_server
+from tests.waiting import wait_until
 
 TOPIC = "silent.audio"
 
@@ -73,10 +73,7 @@ def test_a_reader_that_cannot_leave_its_group_keeps_nobody(
     broker.ensure_topics([TopicPlan(f"{topic_prefix}.audio", 1, 1)])
     listener = _Nobody()
     member = broker.member(f"{topic_prefix}.group", [f"{topic_prefix}.audio"], listener)
-    deadline = time.monotonic() + 60
-    while not listener.told:
-        member.poll(0.1)
-        assert time.monotonic() < deadline, "no partition comes"
+    wait_until(lambda: listener.told, "no partition comes", step=lambda: member.poll(0.1))
     stuck = threading.Event()
     leave = TopicReader.close
 

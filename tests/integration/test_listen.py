@@ -33,9 +33,10 @@ from lfk.roles.room import Room
 from lfk.roles.sync_events import Resumed
 from lfk.stores.base import REFERRED
 from lfk.stores.memory import MemoryStore
-from tests.integration.listening import Rig, wait
+from tests.integration.listening import Rig
 from tests.integration.syncing import FakePublisher
 from tests.integration.syncing import Rig as SyncRig
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -58,7 +59,7 @@ class TestWhatIsTold:
         )
         with rig.running():
             rig.script.tell(told)
-            wait(lambda: rig.script.ended)
+            wait_until(lambda: rig.script.ended)
         (reference,) = rig.publisher.references
         assert reference.pop("timestamp") > 0
         assert reference == {
@@ -76,10 +77,10 @@ class TestWhatIsTold:
     def test_what_the_event_does_not_tell_is_looked_up(self, rig: Rig) -> None:
         location = rig.put("a.wav", b"audio")
         with rig.running():
-            wait(lambda: rig.rounds)
+            wait_until(lambda: rig.rounds)
             rig.publisher.records.clear()
             rig.script.tell(rig.sighting("a.wav", etag="an older one"))
-            wait(lambda: rig.script.ended)
+            wait_until(lambda: rig.script.ended)
         (reference,) = rig.publisher.references
         assert (reference["etag"], reference["size"]) == (rig.store.stat(location).etag, 5)
 
@@ -98,7 +99,7 @@ class TestWhatIsTold:
                 others=2,
                 unusable=("a bad record",),
             )
-            wait(lambda: rig.script.ended)
+            wait_until(lambda: rig.script.ended)
         assert rig.sent == []
         assert rig.script.ended[0][1] is True
         assert rig.summary.counts[Outcome.OTHER] == 9
@@ -111,11 +112,11 @@ class TestWhatIsTold:
         for key in ("synced.wav", "copy.wav"):
             rig.put(key, lfk_referred=metadata["lfk-referred"])
         with rig.running():
-            wait(lambda: rig.rounds)
+            wait_until(lambda: rig.rounds)
             assert rig.sent == ["copy.wav"]
             for key in ("synced.wav", "copy.wav"):
                 rig.script.tell(rig.sighting(key, metadata=metadata if told else None))
-            wait(lambda: len(rig.script.ended) == 2)
+            wait_until(lambda: len(rig.script.ended) == 2)
         assert rig.sent == ["copy.wav", "copy.wav"]
         assert rig.summary.counts[Outcome.SYNCED] == 2
 
@@ -129,7 +130,7 @@ class TestWhatIsTold:
     def test_what_has_gone_again_is_passed_over(self, rig: Rig) -> None:
         with rig.running():
             rig.script.tell(rig.sighting("gone.wav"))
-            wait(lambda: rig.script.ended)
+            wait_until(lambda: rig.script.ended)
         assert (rig.sent, rig.script.ended[0][1]) == ([], True)
         assert rig.summary.counts[Outcome.GONE] == 1
 
@@ -141,21 +142,21 @@ class TestWhatIsTold:
         rig = Rig(store=MemoryStore(on_call=refuse))
         with rig.running():
             rig.script.tell(rig.sighting("a.wav", etag="e1"))
-            wait(lambda: rig.script.ended)
+            wait_until(lambda: rig.script.ended)
         assert rig.publisher.references[0]["etag"] == "e1"
 
     def test_a_reference_that_cannot_be_sent_is_told_and_over(self, rig: Rig) -> None:
         rig.publisher.refusals = [MessageTooLarge("too large")]
         with rig.running():
             rig.script.tell(rig.sighting("a.wav", metadata={}), rig.sighting("b.wav", metadata={}))
-            wait(lambda: rig.script.ended)
+            wait_until(lambda: rig.script.ended)
         assert rig.script.ended[0][1] is True
         assert len(rig.sent) == len(rig.of(Outcome.FAILED)) == 1
 
     def test_a_bad_name_goes_to_the_hub_which_answers_it_for_all_to_see(self, rig: Rig) -> None:
         with rig.running():
             rig.script.tell(rig.sighting("simple/gigantic/x.wav", metadata={}))
-            wait(lambda: rig.script.ended)
+            wait_until(lambda: rig.script.ended)
         assert rig.sent == ["simple/gigantic/x.wav"]
 
     def test_little_is_under_way_at_a_time(self, rig: Rig) -> None:
@@ -169,7 +170,7 @@ class TestWhatIsTold:
         for number in range(count):
             rig.script.tell(rig.sighting(f"{number}.wav", metadata={}))
         with rig.running():
-            wait(lambda: len(waiting) == 1000)
+            wait_until(lambda: len(waiting) == 1000)
             assert not threading.Event().wait(0.3)
             assert len(waiting) == 1000
             while len(rig.script.ended) < count:
@@ -190,11 +191,11 @@ class TestOutages:
             rig.publisher.outcome = error
         rig.put("a.wav")
         with rig.running():
-            wait(lambda: rig.pauses)
+            wait_until(lambda: rig.pauses)
             rig.publisher.outcome = None
-            wait(lambda: rig.sent)
+            wait_until(lambda: rig.sent)
             rig.script.tell(rig.sighting("b.wav", metadata={}))
-            wait(lambda: len(rig.sent) == 2)
+            wait_until(lambda: len(rig.sent) == 2)
         assert rig.pauses[0].error is error
         assert set(rig.sent) == {"a.wav", "b.wav"}
         assert rig.summary.counts[Outcome.FAILED] == 0
@@ -205,7 +206,7 @@ class TestOutages:
         rig.publisher.outcome = BrokerUnreachable("gone")
         with rig.running():
             rig.script.tell(rig.sighting("a.wav", metadata={}))
-            wait(lambda: rig.script.ended)
+            wait_until(lambda: rig.script.ended)
         assert rig.script.ended[0][1] is False
 
     def test_the_store_comes_back(self, rig: Rig) -> None:
@@ -217,20 +218,20 @@ class TestOutages:
 
         rig.store = MemoryStore(on_call=fail)
         with rig.running():
-            wait(lambda: rig.rounds)
+            wait_until(lambda: rig.rounds)
             away.set()
             rig.script.tell(rig.sighting("told.wav"))
-            wait(lambda: len(rig.pauses) >= 2)
+            wait_until(lambda: len(rig.pauses) >= 2)
             away.clear()
             rig.put("missed.wav")
-            wait(lambda: rig.sent == ["missed.wav"])
+            wait_until(lambda: rig.sent == ["missed.wav"])
 
     def test_the_source_comes_back_and_the_gap_is_closed(self, rig: Rig) -> None:
         with rig.running():
-            wait(lambda: rig.rounds)
+            wait_until(lambda: rig.rounds)
             rig.put("in the gap.wav")
             rig.script.queue.put(StoreUnreachable("the stream broke"))
-            wait(lambda: rig.sent == ["in the gap.wav"])
+            wait_until(lambda: rig.sent == ["in the gap.wav"])
         assert rig.script.runs >= 2
 
     @pytest.mark.parametrize("error", [AccessDenied("no"), BucketMissing("no"), TopicMissing("no")], ids=repr)
@@ -256,9 +257,9 @@ class TestOutages:
 
     def test_what_is_refused_later_may_pass(self, rig: Rig) -> None:
         with rig.running():
-            wait(lambda: rig.rounds)
+            wait_until(lambda: rig.rounds)
             rig.script.queue.put(AccessDenied("the keys have expired"))
-            wait(lambda: rig.script.runs == 2)
+            wait_until(lambda: rig.script.runs == 2)
         assert isinstance(rig.pauses[0].error, AccessDenied)
 
     def test_a_stop_ends_it_with_what_is_confirmed(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +271,7 @@ class TestOutages:
         rig.publisher = Silent()
         with rig.running():
             rig.script.tell(rig.sighting("a.wav", metadata={}))
-            wait(lambda: rig.publisher.records)
+            wait_until(lambda: rig.publisher.records)
         assert rig.script.ended[0][1] is False
         assert (rig.summary.left, rig.summary.counts[Outcome.SENT]) == (1, 0)
 
@@ -279,11 +280,11 @@ class TestRounds:
     def test_what_nobody_told_of_is_found_once(self, rig: Rig) -> None:
         rig.put("a.wav")
         with rig.running(reconcile=0.05):
-            wait(lambda: len(rig.rounds) >= 3)
+            wait_until(lambda: len(rig.rounds) >= 3)
             rig.put("b.wav")
-            wait(lambda: len(rig.sent) == 2)
+            wait_until(lambda: len(rig.sent) == 2)
             rounds = len(rig.rounds)
-            wait(lambda: len(rig.rounds) >= rounds + 3)
+            wait_until(lambda: len(rig.rounds) >= rounds + 3)
         assert rig.sent == ["a.wav", "b.wav"]
         assert rig.summary.found == 2
         assert rig.rounds[-1].known == 2
@@ -293,21 +294,21 @@ class TestRounds:
     ) -> None:
         rig.put("simple/gigantic/a.wav")
         with rig.running(reconcile=0.05):
-            wait(lambda: len(rig.rounds) >= 3)
+            wait_until(lambda: len(rig.rounds) >= 3)
             rig.put("simple/gigantic/b.wav")
             rounds = len(rig.rounds)
-            wait(lambda: len(rig.rounds) >= rounds + 3)
+            wait_until(lambda: len(rig.rounds) >= rounds + 3)
         told = [text for text in caplog.messages if "passed over" in text]
         assert ["a.wav" in text for text in told] == [True, False]
 
     def test_what_was_told_is_not_found_again(self, rig: Rig) -> None:
         with rig.running(reconcile=0.05):
-            wait(lambda: rig.rounds)
+            wait_until(lambda: rig.rounds)
             etag = rig.store.stat(rig.put("a.wav")).etag
             rig.script.tell(rig.sighting("a.wav", etag=etag, metadata={}))
-            wait(lambda: rig.script.ended)
+            wait_until(lambda: rig.script.ended)
             rounds = len(rig.rounds)
-            wait(lambda: len(rig.rounds) >= rounds + 3)
+            wait_until(lambda: len(rig.rounds) >= rounds + 3)
         # The round may have been first; whichever it was, nothing goes out again with every round.
         assert 1 <= len(rig.sent) <= 2
 
@@ -316,10 +317,10 @@ class TestRounds:
     ) -> None:
         etag = rig.store.stat(rig.put("a.wav")).etag
         with rig.running():
-            wait(lambda: rig.sent)
+            wait_until(lambda: rig.sent)
             for count in range(1, 3):
                 rig.script.tell(rig.sighting("a.wav", etag=etag, metadata={}))
-                wait(lambda count=count: len(rig.script.ended) == count)
+                wait_until(lambda count=count: len(rig.script.ended) == count)
         assert rig.sent == ["a.wav", "a.wav"]
         assert rig.summary.counts[Outcome.KNOWN] == 1
 
@@ -328,35 +329,35 @@ class TestRounds:
         rig.store = MemoryStore(clock=lambda: clock)
         location = rig.put("simple/tiny/a.wav")
         with rig.running(reconcile=0.05):
-            wait(lambda: rig.sent)
+            wait_until(lambda: rig.sent)
             rounds = len(rig.rounds)
-            wait(lambda: len(rig.rounds) >= rounds + 2)
+            wait_until(lambda: len(rig.rounds) >= rounds + 2)
             assert len(rig.sent) == 1
             clock += 3600
             rig.put("simple/tiny/a.wav")
-            wait(lambda: len(rig.sent) >= 2)
+            wait_until(lambda: len(rig.sent) >= 2)
         assert location == rig.roots.audio.join("simple/tiny/a.wav")
 
     def test_what_was_answered_is_forgotten_and_a_new_version_of_it_is_found(self, rig: Rig) -> None:
         rig.put("simple/tiny/a.wav", b"one")
         transcript = rig.roots.transcripts.join("simple/tiny/a.wav.json")
         with rig.running(reconcile=0.05):
-            wait(lambda: len(rig.sent) == 1)
+            wait_until(lambda: len(rig.sent) == 1)
             rig.store.put(transcript, b"{}", content_type="application/json")
             rounds = len(rig.rounds)
-            wait(lambda: len(rig.rounds) >= rounds + 2)
+            wait_until(lambda: len(rig.rounds) >= rounds + 2)
             assert rig.rounds[-1].known == 0
             rig.store.delete(transcript)
             rig.put("simple/tiny/a.wav", b"two")
-            wait(lambda: len(rig.sent) == 2)
+            wait_until(lambda: len(rig.sent) == 2)
 
     def test_a_reference_that_did_not_get_through_is_found_again(self, rig: Rig) -> None:
         rig.publisher.outcome = BrokerUnreachable("gone")
         rig.put("a.wav")
         with rig.running():
-            wait(lambda: len(rig.pauses) >= 2)
+            wait_until(lambda: len(rig.pauses) >= 2)
             rig.publisher.outcome = None
-            wait(lambda: rig.sent == ["a.wav"])
+            wait_until(lambda: rig.sent == ["a.wav"])
 
 
 class TestDoneMarkers:
@@ -365,11 +366,11 @@ class TestDoneMarkers:
             rig.put(key)
         with rig.running(marker="done.txt"):
             rig.script.tell(rig.sighting("week1/a.wav", metadata={}))
-            wait(lambda: rig.rounds and rig.script.ended)
+            wait_until(lambda: rig.rounds and rig.script.ended)
             assert rig.sent == []
             rig.put("week1/done.txt")
             rig.script.tell(rig.sighting("week1/done.txt", sequencer="1"))
-            wait(lambda: len(rig.script.ended) == 2)
+            wait_until(lambda: len(rig.script.ended) == 2)
         assert sorted(rig.sent) == ["week1/a.wav", "week1/deep/b.mp4"]
         assert [well for _said, well in rig.script.ended] == [True, True]
         assert rig.summary.counts[Outcome.OTHER] == 1
@@ -379,29 +380,29 @@ class TestDoneMarkers:
         rig.put("done.txt")
         with rig.running(marker="done.txt"):
             rig.script.tell(rig.sighting("done.txt", sequencer="1"))
-            wait(lambda: rig.script.ended)
+            wait_until(lambda: rig.script.ended)
         assert set(rig.sent) == {"a.wav"}
 
     def test_one_that_is_told_of_again_sends_nothing_again(self, rig: Rig) -> None:
         rig.store = MemoryStore(clock=lambda: 1.0)
         rig.put("week1/a.wav")
         with rig.running(marker="done.txt"):
-            wait(lambda: rig.rounds)
+            wait_until(lambda: rig.rounds)
             for _time in range(3):
                 rig.script.tell(rig.sighting("week1/done.txt", etag="e", sequencer="1"))
-            wait(lambda: len(rig.script.ended) == 3)
+            wait_until(lambda: len(rig.script.ended) == 3)
             rig.script.tell(rig.sighting("week1/done.txt", etag="e", sequencer="2"))
-            wait(lambda: len(rig.script.ended) == 4)
+            wait_until(lambda: len(rig.script.ended) == 4)
         assert rig.sent == ["week1/a.wav", "week1/a.wav"]
 
     def test_a_lost_one_is_found_with_what_was_there_when_it_came(self, rig: Rig) -> None:
         for key in ("week1/a.wav", "week1/deep/b.wav", "week2/c.wav", "week1/done.txt", "week1/late.wav"):
             rig.put(key)
         with rig.running(marker="done.txt", reconcile=0.05):
-            wait(lambda: len(rig.rounds) >= 2)
+            wait_until(lambda: len(rig.rounds) >= 2)
             assert sorted(rig.sent) == ["week1/a.wav", "week1/deep/b.wav"]
             rig.put("week1/done.txt", b"again")
-            wait(lambda: len(rig.sent) == 3)
+            wait_until(lambda: len(rig.sent) == 3)
         assert rig.sent[2] == "week1/late.wav"
 
     def test_an_outage_while_its_prefix_is_listed_leaves_it_undone(self, rig: Rig) -> None:
@@ -416,10 +417,10 @@ class TestDoneMarkers:
         rig.put("week1/a.wav")
         with rig.running(marker="done.txt"):
             rig.script.tell(rig.sighting("week1/done.txt", sequencer="1"))
-            wait(lambda: rig.script.ended)
+            wait_until(lambda: rig.script.ended)
             assert rig.script.ended[0][1] is False
             rig.script.tell(rig.sighting("week1/done.txt", sequencer="1"))
-            wait(lambda: len(rig.script.ended) == 2)
+            wait_until(lambda: len(rig.script.ended) == 2)
         assert rig.sent == ["week1/a.wav"]
 
 
@@ -440,12 +441,12 @@ class TestRecent:
         for number in range(5):
             rig.put(f"simple/tiny/{number}.wav")
         with rig.running(reconcile=0.05):
-            wait(lambda: len(rig.rounds) >= 3)
+            wait_until(lambda: len(rig.rounds) >= 3)
             assert len(rig.sent) == 3
             assert (rig.rounds[-1].known, rig.rounds[-1].left) == (3, 2)
             for key in rig.sent:
                 rig.store.put(rig.roots.transcripts.join(f"{key}.json"), b"{}", content_type="application/json")
-            wait(lambda: len(rig.sent) == 5)
+            wait_until(lambda: len(rig.sent) == 5)
         assert len(set(rig.sent)) == 5
 
 
@@ -472,7 +473,7 @@ class TestRoom:
 def test_references_are_what_the_schema_wants(rig: Rig) -> None:
     with rig.running():
         rig.script.tell(rig.sighting("a.wav", etag="e" * 256, version_id="v" * 1024, size=1 << 52, metadata={}))
-        wait(lambda: rig.script.ended)
+        wait_until(lambda: rig.script.ended)
     assert rig.summary.counts[Outcome.SENT] == 1
     headers: dict[str, Any] = dict(rig.publisher.records[0].headers)
     assert headers["ce_source"] == b"lfk/listen"

@@ -21,13 +21,14 @@ from lfk.stores.notifications import minio as minio_module
 from lfk.stores.notifications.minio import MinioNotifications
 from lfk.stores.s3_connection import Connection, Endpoint
 from tests.conftest import StartServer
-from tests.integration.listening import Rig, wait
+from tests.integration.listening import Rig
 from tests.integration.scripted_server import Reply, Request, refusal, scripted
 from tests.integration.syncing import ROOTS
 from tests.services import minio as minio_service
 from tests.services import versitygw as versitygw_service
 from tests.services.s3 import S3Server
 from tests.unit.test_notifications import record
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.s3, pytest.mark.timeout(240)]
 
@@ -74,7 +75,7 @@ def test_uploads_of_every_kind_under_names_that_are_hard_to_write(minio: S3Serve
     rig = rig_on(minio, minio_bucket)
     client = minio.client()
     with rig.running():
-        wait(lambda: rig.events)
+        wait_until(lambda: rig.events)
         for name in NAMES:
             client.put_object(Bucket=minio_bucket, Key=f"lfk/audio/{name}", Body=b"RIFF")
         copied = {"Bucket": minio_bucket, "Key": f"lfk/audio/{NAMES[0]}"}
@@ -84,7 +85,7 @@ def test_uploads_of_every_kind_under_names_that_are_hard_to_write(minio: S3Serve
         client.put_object(Bucket=minio_bucket, Key="lfk/transcripts/simple/tiny/x.wav", Body=b"ours")
         client.put_object(Bucket=minio_bucket, Key="elsewhere/x.wav", Body=b"not below the root")
         expected = {*NAMES, "copy of.wav", "in parts.wav"}
-        wait(lambda: set(rig.sent) >= expected)
+        wait_until(lambda: set(rig.sent) >= expected)
     assert set(rig.sent) == expected
     for reference in rig.publisher.references:
         key = reference["path_to_audio"].removeprefix(f"s3://{minio_bucket}/")
@@ -109,12 +110,12 @@ def test_keys_of_the_stream_are_not_encoded(minio: S3Server, minio_bucket: str) 
     rig = rig_on(minio, minio_bucket)
     client = minio.client()
     with rig.running():
-        wait(lambda: rig.events)
+        wait_until(lambda: rig.events)
         for number in range(20):
             client.put_object(Bucket=minio_bucket, Key=f"lfk/audio/a+b %20{number}.txt", Body=b"x")
             client.put_object(Bucket=minio_bucket, Key=f"lfk/audio/gone+again %20{number}.wav", Body=b"x")
             client.delete_object(Bucket=minio_bucket, Key=f"lfk/audio/gone+again %20{number}.wav")
-        wait(lambda: any("gone" in name for name in rig.sent))
+        wait_until(lambda: any("gone" in name for name in rig.sent))
     # MinIO tells all that a reference needs, so nobody looks whether the object is still there: the hub will.
     assert all(name.startswith("gone+again %20") for name in rig.sent)
 
@@ -126,15 +127,15 @@ def test_a_restart_and_an_outage_of_the_server(own_server: StartServer) -> None:
     client.create_bucket(Bucket="restarted")
     rig = rig_on(server, "restarted")
     with rig.running():
-        wait(lambda: rig.events)
+        wait_until(lambda: rig.events)
         client.put_object(Bucket="restarted", Key="lfk/audio/before.wav", Body=b"x")
-        wait(lambda: "before.wav" in rig.sent)
+        wait_until(lambda: "before.wav" in rig.sent)
         running.process.kill()
-        wait(lambda: len(rig.pauses) >= 2)
+        wait_until(lambda: len(rig.pauses) >= 2)
         assert isinstance(rig.pauses[0].error, StoreUnreachable)
         running.process.start()
         client.put_object(Bucket="restarted", Key="lfk/audio/after.wav", Body=b"x")
-        wait(lambda: "after.wav" in rig.sent)
+        wait_until(lambda: "after.wav" in rig.sent)
         began = time.monotonic()
     assert time.monotonic() - began < 15
     assert sorted(rig.sent) == ["after.wav", "before.wav"]
@@ -278,7 +279,7 @@ def test_silence_is_noticed_and_can_be_cut_off(when: str, monkeypatch: pytest.Mo
     with held(reply) as source:
         thread = threading.Thread(target=lambda: outcome.append(run(source, intake)))
         thread.start()
-        wait(lambda: intake.gaps >= 3)
+        wait_until(lambda: intake.gaps >= 3)
         intake.closed = True
         thread.join(10)
         assert not thread.is_alive()

@@ -12,9 +12,10 @@ from lfk.roles.listen_events import Outcome
 from lfk.stores.notifications import sqs
 from lfk.stores.notifications.sqs import SqsNotifications
 from lfk.stores.s3_connection import Connection, Endpoint
-from tests.integration.listening import Rig, wait
+from tests.integration.listening import Rig
 from tests.integration.queue_server import Message, QueueServer, queue_server
 from tests.unit.test_notifications import bridged, record, sns
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -62,7 +63,7 @@ def test_all_the_forms_in_which_s3_tells_and_the_messages_are_deleted(server: Qu
     server.send(at_audio({"Records": [record("audio/gone.wav")]}))
     server.send(at_audio({"Records": [record("elsewhere/x.wav")]}))
     with rig.running():
-        wait(lambda: not server.messages)
+        wait_until(lambda: not server.messages)
     assert sorted(rig.sent) == ["b+%20.wav", "bridged in sns.wav", "plain a.wav", "sns.wav"]
     assert (rig.summary.counts[Outcome.GONE], rig.summary.counts[Outcome.OTHER]) == (1, 1)
     assert server.called("ReceiveMessage")[0] == {
@@ -78,7 +79,7 @@ def test_a_queue_is_found_by_its_name(server: QueueServer) -> None:
     upload(rig, "a.wav")
     server.send(s3_event("a.wav"))
     with rig.running():
-        wait(lambda: not server.messages)
+        wait_until(lambda: not server.messages)
     assert rig.sent == ["a.wav"]
 
 
@@ -88,7 +89,7 @@ def test_many_messages(server: QueueServer) -> None:
         upload(rig, f"{number}.wav")
         server.send(s3_event(f"{number}.wav"))
     with rig.running():
-        wait(lambda: not server.messages)
+        wait_until(lambda: not server.messages)
     assert sorted(rig.sent) == sorted(f"{number}.wav" for number in range(250))
 
 
@@ -100,7 +101,7 @@ def test_a_message_of_unknown_form_is_told_of_once_and_left_to_the_queue(monkeyp
         poison = server.send("not JSON at all")
         server.send(s3_event("a.wav"))
         with rig.running():
-            wait(lambda: server.dead and not server.messages)
+            wait_until(lambda: server.dead and not server.messages)
     assert [message.message_id for message in server.dead] == [poison.message_id]
     assert len(rig.of(Outcome.UNUSABLE)) == 1
     assert poison.message_id in rig.of(Outcome.UNUSABLE)[0].reason
@@ -116,10 +117,10 @@ def test_what_is_not_confirmed_stays_hidden_and_comes_again_after_an_outage(
     rig.publisher.outcome = BrokerUnreachable("gone")
     message = server.send(s3_event("a.wav"))
     with rig.running():
-        wait(lambda: len(rig.pauses) >= 2)
+        wait_until(lambda: len(rig.pauses) >= 2)
         assert server.messages == [message]
         rig.publisher.outcome = None
-        wait(lambda: not server.messages)
+        wait_until(lambda: not server.messages)
     assert rig.sent == ["a.wav"]
     # Given back at once, and not only after its time.
     returned = [entry for call in server.called("ChangeMessageVisibilityBatch") for entry in call["Entries"]]
@@ -139,7 +140,7 @@ def test_what_a_poll_brings_at_the_very_end_is_given_back(server: QueueServer) -
             self.asked += 1
             if self.asked == 3:
                 messages.append(server.send(s3_event("a.wav")))
-                wait(lambda: messages[0].received)
+                wait_until(lambda: messages[0].received)
                 # The answer is on its way to the one who polls.
                 time.sleep(0.5)
             return self.asked >= 3
@@ -169,10 +170,10 @@ def test_what_takes_long_is_kept_hidden(server: QueueServer, monkeypatch: pytest
     monkeypatch.setattr(rig.publisher, "send", send)
     message = server.send(s3_event("a.wav"))
     with rig.running():
-        wait(lambda: len(server.called("ChangeMessageVisibilityBatch")) >= 6)
+        wait_until(lambda: len(server.called("ChangeMessageVisibilityBatch")) >= 6)
         assert (message.received, server.messages) == (1, [message])
         confirmations[0](None)
-        wait(lambda: not server.messages)
+        wait_until(lambda: not server.messages)
 
 
 @pytest.mark.parametrize(
@@ -206,9 +207,9 @@ def test_a_queue_that_is_away_is_waited_for(server: QueueServer, monkeypatch: py
     upload(rig, "a.wav")
     server.send(s3_event("a.wav"))
     with rig.running():
-        wait(lambda: rig.pauses)
+        wait_until(lambda: rig.pauses)
         del server.refusals["ReceiveMessage"]
-        wait(lambda: not server.messages)
+        wait_until(lambda: not server.messages)
     assert isinstance(rig.pauses[0].error, QueueUnreachable)
     assert rig.sent == ["a.wav"]
 

@@ -20,9 +20,10 @@ from lfk.core.errors import BrokerUnreachable, UsageError
 from lfk.roles.listen_events import Outcome
 from lfk.stores.notifications import door, webhook
 from lfk.stores.notifications.webhook import WebhookNotifications
-from tests.integration.listening import Rig, wait
+from tests.integration.listening import Rig
 from tests.integration.syncing import FakePublisher
 from tests.unit.test_notifications import record
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -40,7 +41,7 @@ def event(*keys: str) -> bytes:
 def listening(rig: Rig) -> Iterator[str]:
     """The address, once it takes notifications."""
     with rig.running():
-        wait(lambda: rig.events)
+        wait_until(lambda: rig.events)
         yield urlsplit(rig.source.address).netloc
 
 
@@ -91,7 +92,7 @@ class TestSenders:
             assert post(address, event("a.wav"))[0] == 503
             assert post(address, event("a.wav"))[0] == 503
             rig.publisher.outcome = None
-            wait(lambda: post(address, event("a.wav"))[0] == 200)
+            wait_until(lambda: post(address, event("a.wav"))[0] == 200)
         assert rig.sent == ["a.wav"]
 
     def test_hear_503_where_it_takes_too_long(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +211,7 @@ class TestAttackers:
     def test_bad_json_is_refused_and_told_of(self, rig: Rig, body: bytes) -> None:
         with listening(rig) as address:
             assert post(address, body)[0] == 400
-            wait(lambda: rig.of(Outcome.UNUSABLE))
+            wait_until(lambda: rig.of(Outcome.UNUSABLE))
             assert post(address, event("a.wav"))[0] == 200
 
     def test_a_body_that_ends_early_or_never_is_given_up(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

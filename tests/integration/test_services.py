@@ -23,6 +23,7 @@ from tests.services import minio as minio_server
 from tests.services.process import ServerEndedError, ServerProcess, free_ports
 from tests.services.s3 import S3Server
 from tests.services.toxiproxy import Toxiproxy
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -162,10 +163,7 @@ time.sleep(600)
 
 
 def _when_written(path: Path) -> str:
-    deadline = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(path.exists)
     return path.read_text()
 
 

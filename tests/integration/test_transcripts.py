@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +33,7 @@ from lfk.roles.place_keeper import PlaceKeeper
 from lfk.roles.transcripts import Reader, Wish, announcements_in_store, parse_start
 from lfk.stores.memory import MemoryStore
 from tests.integration.transcripts import ROOTS, TOPIC, Memory, announce, as_dict, tree, write_transcript
+from tests.waiting import wait_until
 
 KEY = "simple/tiny/week 1/talk #1.wav"
 
@@ -541,13 +541,6 @@ def test_a_second_reader_takes_its_share_from_where_the_first_was() -> None:
         one.stop.set()
         thread.join()
     assert sorted(numbers(readers[0].values + readers[1].values)) == [*range(40), *range(100, 140)]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("error", [BrokerUnreachable("away"), SettlementLost("being shared out anew")])

@@ -25,6 +25,7 @@ from lfk.roles.watch import Pace, Watcher
 from lfk.stores.memory import MemoryStore
 from tests.integration.syncing import Rig, counted
 from tests.integration.test_sync_leaving import transcribe
+from tests.waiting import wait_until
 
 #: Far more than anything here takes.
 PATIENCE = 20.0
@@ -69,10 +70,7 @@ class WatchRig(Rig):
         self.listener(event)
 
     def wait(self, condition: Callable[[], Any], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < deadline, f"{what}: {self.outcomes}"
-            time.sleep(0.01)
+        wait_until(condition, lambda: f"{what}: {self.outcomes}")
 
     def wait_for(self, **outcomes: str) -> None:
         wanted = {name.replace("__", "."): outcome for name, outcome in outcomes.items()}

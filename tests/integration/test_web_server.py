@@ -6,7 +6,7 @@ import http.client
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from lfk.web import server as serving
 from lfk.web.server import WebServer
 from tests.roles.roots import ROOTS
 from tests.unit.web_site import KEY, TOKEN, Memory, site_in_memory
+from tests.waiting import wait_until
 
 PUT = "PUT /api/recordings?name=slow.wav&approach=simple&model=tiny HTTP/1.1\r\n"
 
@@ -130,13 +131,13 @@ def test_an_upload_that_breaks_off_leaves_nothing(
     with served(memory) as at:
         connection = socket.create_connection(at, 20)
         connection.sendall(head + bytes(2_000_000))
-        until(lambda: any(tmp_path.iterdir()))
+        wait_until(lambda: any(tmp_path.iterdir()))
         connection.close()
-        until(lambda: not any(tmp_path.iterdir()))
+        wait_until(lambda: not any(tmp_path.iterdir()))
         # Nor does one that is under way when the page is stopped.
         connection = socket.create_connection(at, 20)
         connection.sendall(head + bytes(2_000_000))
-        until(lambda: any(tmp_path.iterdir()))
+        wait_until(lambda: any(tmp_path.iterdir()))
     assert not any(tmp_path.iterdir())
     connection.close()
     assert not any("slow" in location.key for location in memory.store._objects)
@@ -171,10 +172,3 @@ def is_answered(connection: socket.socket) -> bool:
         return bool(connection.recv(1, socket.MSG_PEEK))
     except TimeoutError:
         return False
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

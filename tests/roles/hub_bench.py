@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,18 +34,12 @@ from lfk.roles.hub.threads import JobThreads
 from lfk.roles.results import Results
 from lfk.stores.memory import MemoryStore
 from tests.roles.roots import ROOTS
+from tests.waiting import wait_until
 
 PATIENCE = 30.0
 LANES = {"fresh": "lfk.audio", "retry": "lfk.audio.retry", "bulk": "lfk.audio.bulk"}
 TOPICS = Topics("lfk.transcripts", "lfk.audio.retry", "lfk.audio.dlq")
 _RENDERING = Rendering(("txt", "json"), True, 0.5)
-
-
-def wait_until(condition: Callable[[], bool], what: str = "it did not happen in time") -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 class FaultyStore(MemoryStore):

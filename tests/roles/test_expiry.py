@@ -38,10 +38,11 @@ from lfk.roles.outbox import OutboxPublisher, drain
 from lfk.roles.pending import Pending
 from lfk.roles.tombstones import Tombstones
 from lfk.stores.memory import MemoryStore
-from tests.roles.hub_bench import LANES, HubBench, wait_until
+from tests.roles.hub_bench import LANES, HubBench
 from tests.roles.roots import ROOTS
 from tests.roles.test_cleanup import during, findings, there
 from tests.roles.test_job import Bench
+from tests.waiting import wait_until
 
 KEY = "simple/tiny/a.wav"
 AUDIO = ROOTS.audio.join(KEY)

@@ -31,9 +31,10 @@ from lfk.roles.traces import Trace, Traces
 from lfk.stores.base import ObjectStore
 from lfk.stores.memory import MemoryStore
 from tests.integration.syncing import Rig
-from tests.roles.hub_bench import FaultyKind, HubBench, wait_until
+from tests.roles.hub_bench import FaultyKind, HubBench
 from tests.roles.roots import ROOTS
 from tests.roles.test_job import Bench
+from tests.waiting import wait_until
 
 KEY = "week1/secret talk.wav"
 AUDIO = ROOTS.audio.join(KEY)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +31,7 @@ from lfk.stores.base import REFERRED, SOURCE
 from lfk.stores.memory import MemoryStore
 from tests.roles.roots import ROOTS
 from tests.roles.silent_registry import SilentRegistryCodec
+from tests.waiting import wait_until
 
 CODEC = JsonCodec()
 PLAN = GatewayPlan(
@@ -432,9 +432,7 @@ def test_an_outage_of_the_registry_is_waited_out_in_order(world: World) -> None:
     assert 1 <= codec.asked <= 2
     codec.silent.clear()
     world.clock.now += 5
-    deadline = time.monotonic() + 20
-    while not world.outcomes and time.monotonic() < deadline:
-        world.turn(gateway, 1)
+    wait_until(lambda: world.outcomes, step=lambda: world.turn(gateway, 1))
     assert [one.error for one in world.outcomes] == [None]
     assert world.stored("b.wav")[44:] == b"aaaabbbbcc"
     assert world.records("dlq") == []

@@ -23,9 +23,10 @@ from lfk.roles.demo import SAMPLE
 from lfk.roles.hub import due, self_check
 from lfk.roles.hub import hub as hub_module
 from lfk.roles.hub.answers import RETRY_DUE, RETRY_EVENT
-from tests.roles.hub_bench import LANES, FaultyKind, HubBench, wait_until
+from tests.roles.hub_bench import LANES, FaultyKind, HubBench
 from tests.roles.roots import ROOTS
 from tests.roles.silent_registry import SilentRegistryCodec
+from tests.waiting import wait_until
 
 NAMES = tuple(f"simple/tiny/{number}.wav" for number in range(12))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -27,6 +27,7 @@ from lfk.roles.listen_events import Outcome as Heard
 from lfk.roles.sync_events import FileDone, Outcome, Paused
 from lfk.telemetry.meter import Meter
 from lfk.telemetry.page import Page
+from tests.waiting import wait_until
 
 DECLARED = [metric for role in (*BY_ROLE.values(), EVERYWHERE) for metric in role]
 DONE = Announcement(
@@ -176,27 +177,20 @@ class Measured:
         return added(self.watch.readings())
 
 
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
-
-
 def test_the_backlog_is_told_by_whoever_leads_and_while_it_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = Measured(monkeypatch)
     try:
-        until(measured.told, "nothing is measured")
+        wait_until(measured.told, "nothing is measured")
         told = measured.told()
         assert told["lfk_backlog_audio_seconds", ("fresh",)] == 90
         assert told["lfk_backlog_references", ("bulk",)] == told["lfk_backlog_oldest_seconds", ("bulk",)] == 0
         assert 59 < told["lfk_backlog_oldest_seconds", ("fresh",)] < 70
         measured.away = True
-        until(lambda: not measured.told(), "what was true once is told for ever")
+        wait_until(lambda: not measured.told(), "what was true once is told for ever")
         measured.away = False
-        until(measured.told, "it is not measured again")
+        wait_until(measured.told, "it is not measured again")
         measured.leads = False
-        until(lambda: not measured.told(), "two processes tell it")
+        wait_until(lambda: not measured.told(), "two processes tell it")
         looks = measured.looks
         time.sleep(0.1)
         assert measured.looks == looks
