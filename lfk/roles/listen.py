@@ -8,7 +8,6 @@ reference that the hub answers with what it has.
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -16,10 +15,10 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 
 from lfk.core.errors import Kind, LfkError, Unreachable
-from lfk.core.retry import RetryPolicy
 from lfk.roles.health import Pulse
 from lfk.roles.listen_events import Done, ListenEvent, Listening, ListenSummary, Outcome, Reconciled
 from lfk.roles.listen_job import ListenJob
+from lfk.roles.outages import outlast
 from lfk.roles.recent import Recent
 from lfk.roles.referrals import TICK_SECONDS, Referrals
 from lfk.roles.rounds import Rounds, outstanding
@@ -30,9 +29,6 @@ from lfk.stores.notifications.base import Source
 
 log = logging.getLogger(__name__)
 
-#: How long store, broker or source are left alone: short at first, as most outages are.
-_OUTAGE = RetryPolicy(attempts=1_000_000, backoff=1.0, factor=2.0)
-_OUTAGE_LIMIT = 30.0
 #: A thread that waits for a store that went silent is not waited for any longer; it touches nothing any more.
 _JOIN_SECONDS = 5.0
 
@@ -69,18 +65,8 @@ class Listener:
             LfkError: store, broker or source refuse at the very start, or for a reason that waiting does not change.
         """
         begun = time.monotonic()
-        outages = 0
         with self._source:
-            while not self._stop.is_set():
-                outage = self._session(resumed=outages > 0)
-                if outage is None:
-                    break
-                served, error = outage
-                outages = 1 if served else outages + 1
-                wait = min(_OUTAGE_LIMIT, _OUTAGE.wait(outages, random.random) or _OUTAGE_LIMIT)
-                self._report(Paused(error, wait))
-                self.pulse.waits(error)
-                self._stop.wait(wait)
+            outlast(self._session, self._paused, self._stop)
         self.summary.seconds = time.monotonic() - begun
         return self.summary
 
@@ -103,7 +89,11 @@ class Listener:
         self.summary.seconds = time.monotonic() - begun
         return self.summary
 
-    def _session(self, *, resumed: bool) -> tuple[bool, LfkError] | None:
+    def _paused(self, error: LfkError, seconds: float) -> None:
+        self._report(Paused(error, seconds))
+        self.pulse.waits(error)
+
+    def _session(self, resumed: bool) -> tuple[bool, LfkError] | None:
         """Serve with one set of connections; returns what ended it, and whether it had worked before."""
         heard = threading.Event()
         error: LfkError | None

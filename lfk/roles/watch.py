@@ -15,12 +15,14 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 from lfk.core.errors import Kind, LfkError, Unreachable
 from lfk.core.retry import RetryPolicy
 from lfk.core.sync_plan import Stamp
 from lfk.roles.changes import Changes
 from lfk.roles.health import Pulse
+from lfk.roles.outages import outlast
 from lfk.roles.scan import Found, Misfit, stamp_of, unreadable
 from lfk.roles.sync import Synchroniser
 from lfk.roles.sync_events import Event, FileDone, Paused, Resumed, Summary
@@ -33,9 +35,6 @@ log = logging.getLogger(__name__)
 _AGAIN = RetryPolicy(attempts=1_000_000, backoff=5.0, factor=2.0)
 #: A failure that needs somebody to act is looked at again this often, without anybody asking.
 _PERMANENT_SECONDS = 3600.0
-#: How long store or broker are left alone: short at first, as most outages are.
-_OUTAGE = RetryPolicy(attempts=1_000_000, backoff=1.0, factor=2.0)
-_OUTAGE_LIMIT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +100,16 @@ class Watcher:
             LfkError: store or broker refuse at the very start, or for a reason that waiting does not change.
         """
         begun = time.monotonic()
-        outages = 0
         with Changes(self._job.source, self._job.selection, self._job.own_paths, self._pace.by) as changes:
-            while not self._stop.is_set():
-                outage = self._session(changes, resumed=outages > 0)
-                if outage is None:
-                    break
-                served, error = outage
-                outages = 1 if served else outages + 1
-                wait = min(_OUTAGE_LIMIT, _OUTAGE.wait(outages, random.random) or _OUTAGE_LIMIT)
-                self._report(Paused(error, wait))
-                self.pulse.waits(error)
-                self._stop.wait(wait)
+            outlast(partial(self._session, changes), self._paused, self._stop)
         self.summary.seconds = time.monotonic() - begun
         return self.summary
 
-    def _session(self, changes: Changes, *, resumed: bool) -> tuple[bool, LfkError] | None:
+    def _paused(self, error: LfkError, seconds: float) -> None:
+        self._report(Paused(error, seconds))
+        self.pulse.waits(error)
+
+    def _session(self, changes: Changes, resumed: bool) -> tuple[bool, LfkError] | None:
         """Serve with one set of connections; returns what ended it, and whether it had worked before."""
         served = False
         try:

@@ -26,7 +26,6 @@ _KEEP_ALIVE_SECONDS = 20
 _GRACE_SECONDS = 5
 #: Bytes of a request's line and headers.
 _HEAD_BYTES = 32 << 10
-_START_SECONDS = 30.0
 _BACKLOG = 128
 
 

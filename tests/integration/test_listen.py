@@ -43,7 +43,7 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listen_module, "_OUTAGE_LIMIT", 0.05)
+    monkeypatch.setattr("lfk.roles.outages._LONGEST_SECONDS", 0.05)
     monkeypatch.setattr(rounds_module, "_LEAST_REST_SECONDS", 0.05)
 
 

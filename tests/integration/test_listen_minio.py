@@ -46,7 +46,7 @@ NAMES = [
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     # Where a server holds its stream back, the store is asked this often.
     monkeypatch.setattr(minio_module, "_SILENCE_SECONDS", 2.0)
-    monkeypatch.setattr("lfk.roles.listen._OUTAGE_LIMIT", 1.0)
+    monkeypatch.setattr("lfk.roles.outages._LONGEST_SECONDS", 1.0)
 
 
 def endpoint(server: S3Server) -> Endpoint:

@@ -111,7 +111,7 @@ def test_a_message_of_unknown_form_is_told_of_once_and_left_to_the_queue(monkeyp
 def test_what_is_not_confirmed_stays_hidden_and_comes_again_after_an_outage(
     server: QueueServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lfk.roles.listen._OUTAGE_LIMIT", 0.05)
+    monkeypatch.setattr("lfk.roles.outages._LONGEST_SECONDS", 0.05)
     rig = rig_on(server)
     upload(rig, "a.wav")
     rig.publisher.outcome = BrokerUnreachable("gone")
@@ -200,7 +200,7 @@ def test_what_the_queue_refuses_ends_it_with_a_clear_error(
 
 
 def test_a_queue_that_is_away_is_waited_for(server: QueueServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lfk.roles.listen._OUTAGE_LIMIT", 0.05)
+    monkeypatch.setattr("lfk.roles.outages._LONGEST_SECONDS", 0.05)
     monkeypatch.setattr(sqs, "ATTEMPTS", 1)
     server.refusals["ReceiveMessage"] = (503, "ServiceUnavailable")
     rig = rig_on(server)

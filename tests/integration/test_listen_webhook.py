@@ -86,7 +86,7 @@ class TestSenders:
     def test_hear_503_while_the_broker_is_away_and_200_when_it_is_back(
         self, rig: Rig, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("lfk.roles.listen._OUTAGE_LIMIT", 0.05)
+        monkeypatch.setattr("lfk.roles.outages._LONGEST_SECONDS", 0.05)
         with listening(rig) as address:
             rig.publisher.outcome = BrokerUnreachable("gone")
             assert post(address, event("a.wav"))[0] == 503

@@ -90,7 +90,7 @@ def rig(tmp_path: Path) -> WatchRig:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits of a service, made short."""
-    monkeypatch.setattr(watch_module, "_OUTAGE", RetryPolicy(1_000_000, 0.05, 1.0))
+    monkeypatch.setattr("lfk.roles.outages._WAITS", RetryPolicy(1_000_000, 0.05, 1.0))
     monkeypatch.setattr(watch_module, "_AGAIN", RetryPolicy(1_000_000, 0.05, 1.0))
 
 
