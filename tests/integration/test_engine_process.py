@@ -317,7 +317,7 @@ def test_a_child_dies_with_its_parent(tmp_path: Path, fault: str) -> None:
         from tests.integration.test_engine_process import *
         # Its temporary files are left to the next hub's sweep, here to pytest's.
         one = ProcessEngine(replace(launch(), temporary=Path({str(tmp_path)!r})), QUICK)
-        until(lambda: one.ready)
+        wait_until(lambda: one.ready)
         # From a thread that ends: what counts is the process.
         print(one.pid, flush=True)
         one.run(task(Path({str(tmp_path)!r}), {fault!r}), lambda *news: print("begun", flush=True))
