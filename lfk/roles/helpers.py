@@ -10,7 +10,9 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
-from typing import Any, TypeVar
+from contextvars import copy_context
+from functools import partial
+from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,6 +29,13 @@ class Helpers:
         self._started = False
         self._errands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
+    def begin(self, do: Callable[[], R]) -> Future[R]:
+        """Have something done beside the caller, who asks for what came of it later, or for whether it is over."""
+        self._start()
+        future: Future[R] = Future()
+        self._errands.put(_errand(future, do))
+        return future
+
     def each(self, do: Callable[[T], R], items: Sequence[T]) -> list[R]:
         """What ``do`` makes of each item, in their order; the caller does its part.
 
@@ -37,7 +46,7 @@ class Helpers:
         for item in items:
             future: Future[R] = Future()
             futures.append(future)
-            self._errands.put(lambda item=item, future=future: _settle(future, do, item))  # type: ignore[misc]
+            self._errands.put(_errand(future, partial(do, item)))
         while not all(future.done() for future in futures):
             try:
                 errand = self._errands.get_nowait()
@@ -59,8 +68,14 @@ class Helpers:
             self._errands.get()()
 
 
-def _settle(future: Future[Any], do: Callable[[Any], Any], item: Any) -> None:
-    try:
-        future.set_result(do(item))
-    except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
-        future.set_exception(error)
+def _errand(future: Future[R], do: Callable[[], R]) -> Callable[[], None]:
+    """Settles the future with what comes of it; whoever runs it is at what the caller is at."""
+    context = copy_context()
+
+    def run() -> None:
+        try:
+            future.set_result(context.run(do))
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            future.set_exception(error)
+
+    return run

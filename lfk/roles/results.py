@@ -2,8 +2,8 @@
 
 The order that makes it safe (each step may be the last one before a crash)::
 
-    1. the engine's result      .lfk/results/<job_id>.json   put-if-absent; whoever comes second adopts it
-    2. the transcript's key     .lfk/owners/<key>            put-if-absent; another audio's name is never overwritten
+    1. the transcript's key     .lfk/owners/<key>            put-if-absent; another audio's name is never overwritten
+    2. the engine's result      .lfk/results/<job_id>.json   put-if-absent; whoever comes second adopts it
     3. the old manifest goes    <key>.json
     4. every rendering          <key>.<format>               the same bytes, whoever writes them; side by side
     5. the manifest             <key>.json                   put-if-absent: it exists ⇒ all it lists exists and matches
@@ -19,7 +19,7 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -154,19 +154,26 @@ class Results:
             )
 
     def publish(
-        self, key: str, address: AudioAddress, audio: AudioVersion, result: StoredResult, rendering: Rendering
+        self,
+        key: str,
+        address: AudioAddress,
+        audio: AudioVersion,
+        result: StoredResult,
+        rendering: Rendering,
+        look: Callable[[], tuple[Manifest, str] | None] | None = None,
     ) -> Published:
         """Make the transcript at ``key`` complete and current; adopts what is there if it is already.
 
-        What is damaged is made good, also where it is of newer audio and stays.
+        What is damaged is made good, also where it is of newer audio and stays. ``look`` is the first look at
+        :meth:`manifest`, where somebody has begun it already.
 
         Raises:
             ContentChanged: other writers kept replacing it.
         """
         wanted = build_manifest(address, audio, result, rendering)
         location = self.location(key, MANIFEST)
-        for _attempt in range(_ATTEMPTS):
-            there = self.manifest(key)
+        for attempt in range(_ATTEMPTS):
+            there = look() if look is not None and attempt == 0 else self.manifest(key)
             if there is not None and _serves(there[0], wanted):
                 if self._is_whole(there[0]):
                     return Published(there[0], location, untouched=True)

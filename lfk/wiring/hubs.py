@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from lfk.roles.hub.backups import BackupsKeeper
     from lfk.roles.hub.health import Health
     from lfk.roles.hub.hub import Hub
-    from lfk.roles.hub.job import Job, JobRunner
+    from lfk.roles.hub.job import Job
     from lfk.roles.hub.plan import HubPlan
+    from lfk.roles.hub.runner import JobRunner
     from lfk.roles.hub.scratch import Scratch
     from lfk.roles.hub.threads import JobThreads
 
@@ -107,7 +108,7 @@ class _Parts:
 
 def _job_runner(parts: _Parts) -> JobRunner:
     from lfk.roles.expiring import Expiring
-    from lfk.roles.hub.job import JobRunner, Limits
+    from lfk.roles.hub.runner import JobRunner, Limits
     from lfk.roles.results import Results
 
     settings, store = parts.settings, parts.store

@@ -26,9 +26,10 @@ from lfk.roles.expiring import Expiring
 from lfk.roles.failures import Failures
 from lfk.roles.hub.answers import Topics, failure_record
 from lfk.roles.hub.hub import Hub
-from lfk.roles.hub.job import Job, JobRunner, Limits
+from lfk.roles.hub.job import Job
 from lfk.roles.hub.plan import HubPlan, Summary
 from lfk.roles.hub.probes import Probes
+from lfk.roles.hub.runner import JobRunner, Limits
 from lfk.roles.hub.scratch import Scratch
 from lfk.roles.hub.threads import JobThreads
 from lfk.roles.results import Results

@@ -7,9 +7,11 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
+from lfk.roles.at_work import at_work, job_at_work
 from lfk.roles.helpers import Helpers
 
 
@@ -21,6 +23,25 @@ def test_results_come_in_the_order_of_the_items() -> None:
 def test_errands_run_side_by_side() -> None:
     together = threading.Barrier(4)
     Helpers(3, "test").each(lambda _item: together.wait(10.0), range(4))
+
+
+def test_what_is_begun_goes_on_beside_its_caller() -> None:
+    helpers, free = Helpers(2, "test"), threading.Event()
+    waits = helpers.begin(lambda: free.wait(10.0))
+    fails = helpers.begin(lambda: 1 // 0)
+    assert isinstance(fails.exception(10.0), ZeroDivisionError)
+    assert not waits.done()
+    free.set()
+    assert waits.result(10.0) is True
+
+
+def test_a_helper_is_at_what_its_caller_is_at() -> None:
+    """Else its log lines would be nobody's."""
+    helpers, job = Helpers(1, "test"), SimpleNamespace(event_id="lfk.audio/0/7", job_id=None)
+    with at_work(job):
+        assert helpers.begin(job_at_work).result(10.0) is job
+        assert helpers.each(lambda _item: job_at_work(), [1, 2]) == [job, job]
+    assert helpers.begin(job_at_work).result(10.0) is None
 
 
 def test_a_failure_is_raised_when_all_have_ended() -> None:

@@ -31,7 +31,8 @@ from lfk.engine.pool import EnginePool
 from lfk.roles.expiring import Expiring
 from lfk.roles.failures import Failures
 from lfk.roles.hub.answers import receive
-from lfk.roles.hub.job import Job, JobRunner, Limits
+from lfk.roles.hub.job import Job
+from lfk.roles.hub.runner import JobRunner, Limits
 from lfk.roles.hub.scratch import Scratch
 from lfk.roles.results import Results
 from lfk.stores.memory import MemoryStore

@@ -10,7 +10,8 @@ import pytest
 from lfk.brokers.base import Delivered, Partition
 from lfk.core.errors import AudioUndecodable, LfkError, ModelMissing, StoreUnreachable, Suspect
 from lfk.core.messages import Announcement
-from lfk.roles.hub.job import Job, JobRunner
+from lfk.roles.hub.job import Job
+from lfk.roles.hub.runner import JobRunner
 from lfk.roles.hub.threads import Ended, JobThreads, Probed, UnexpectedFailure
 
 JOB = Job(Delivered(Partition("lfk.audio", 0), 1, 1, None, b""), "0" * 32)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from lfk.core.errors import LfkError, Suspect
 from lfk.core.messages import Announcement
 from lfk.roles.at_work import at_work
-from lfk.roles.hub.job import Job, JobRunner
+from lfk.roles.hub.job import Job
+from lfk.roles.hub.runner import JobRunner
 
 log = logging.getLogger(__name__)
 
