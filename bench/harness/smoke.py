@@ -8,7 +8,7 @@ from typing import Any
 #: A ratio may be this part of the recorded one. Small sizes and busy machines spread by a fifth; a lost engine, a lost
 #: cache or a second pass over everything costs far more.
 TOLERANCE = 0.65
-#: Units of which less is worse; all others are judged by their targets alone.
+#: Units of which less is worse, unless the target is a limit; all others are judged by their targets alone.
 _MORE_IS_BETTER = ("×", "1/s", "%")
 
 
@@ -17,7 +17,8 @@ def losses(now: Mapping[str, Any], recorded: Mapping[str, Any]) -> Iterator[str]
     before = {figure["name"]: figure for figure in recorded["figures"]}
     for figure in now["figures"]:
         old = before.get(figure["name"])
-        if old is None or figure["unit"] not in _MORE_IS_BETTER:
+        limited = figure["target"] is not None and figure["target"]["direction"] == "at most"
+        if old is None or limited or figure["unit"] not in _MORE_IS_BETTER:
             continue
         pairs = [(figure["median"], old["median"], "")]
         if figure["processor"] and old["processor"]:

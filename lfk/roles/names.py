@@ -22,6 +22,8 @@ from lfk.stores.base import ObjectInfo, ObjectStore
 
 #: Names taken together: bounds memory, and the size of what one listing has to cover.
 GROUP_NAMES = 5000
+#: Parts of a group that are read ahead.
+_BLOCKS = 10
 #: A stream that has been quiet for so long has told all it has for now: what there is goes out.
 _QUIET_SECONDS = 0.3
 #: Below this many names of a folder, asking for each is as fast as listing it.
@@ -57,11 +59,16 @@ def gathered(lines: Iterable[str], stop: threading.Event, most: int = GROUP_NAME
     Raises:
         OSError, UnicodeError: what the stream raises.
     """
-    read: queue.Queue[str | BaseException | None] = queue.Queue(most)
+    read: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
+    # Bounded a block at a time: a queue that is bounded itself hands the processor over for every line.
+    block = max(1, most // _BLOCKS)
+    room = threading.Semaphore(_BLOCKS)
 
     def pull() -> None:
         try:
-            for line in lines:
+            for number, line in enumerate(lines):
+                if number % block == 0:
+                    room.acquire()
                 read.put(line)
             read.put(None)
         except BaseException as error:  # noqa: BLE001 - it is raised again where the names are taken
@@ -69,6 +76,7 @@ def gathered(lines: Iterable[str], stop: threading.Event, most: int = GROUP_NAME
 
     threading.Thread(target=pull, name="lfk-names", daemon=True).start()
     group: list[str] = []
+    taken = 0
     while not stop.is_set():
         try:
             line = read.get(timeout=_QUIET_SECONDS)
@@ -79,6 +87,9 @@ def gathered(lines: Iterable[str], stop: threading.Event, most: int = GROUP_NAME
             continue
         if isinstance(line, BaseException):
             raise line
+        taken += 1
+        if taken % block == 0:
+            room.release()
         if line is not None and (name := line.rstrip("\r\n")):
             group.append(name)
         if group and (line is None or len(group) >= most):
