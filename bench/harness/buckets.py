@@ -46,7 +46,7 @@ class Uploads:
         """The command line."""
         program, endpoint = command(way) or way, self.lfk.environ["AWS_ENDPOINT_URL_S3"]
         if way == "lfk":
-            return [*self.lfk._argv(("sync", str(self.source), "--prefix", prefix, "--layout", "free", "-q"))]
+            return [*self.lfk.argv(("sync", str(self.source), "--prefix", prefix, "--layout", "free", "-q"))]
         if way == "rclone":
             remote = (
                 f":s3,provider=Minio,env_auth=true,endpoint='{endpoint}',no_check_bucket=true:{self.bucket}/{prefix}"
