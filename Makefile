@@ -77,7 +77,7 @@ services: venv ## fetch or build the servers that tests start, where no Docker e
 soak: venv services ## a day's work for one hub, compressed: is anything left that grows? ARGS="--canned 20000 --real 0"
 	$(PY) -m bench.soak --json bench/results/soak.json $(ARGS)
 
-bench: venv services ## lfk beside its rivals, about 35 minutes; ARGS="--case clips" for one; writes bench/RESULTS.md
+bench: venv services ## lfk beside its rivals, about 40 minutes; ARGS="--case clips" for one; writes bench/RESULTS.md
 	$(PY) -m bench.harness $(ARGS)
 
 bench-growth: venv services ## how cost grows with jobs, length of audio and hubs: about 20 minutes

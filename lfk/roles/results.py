@@ -31,6 +31,7 @@ from lfk.core.location import Location, parse_location
 from lfk.core.manifest import AudioVersion, FileEntry, Manifest, Rendering, StoredResult, read_json, read_manifest
 from lfk.core.transcript import Transcript, from_dict, to_dict, turn_to_dict
 from lfk.roles.helpers import Helpers
+from lfk.roles.lookahead import Lookahead
 from lfk.stores.base import MADE_OF, SHA256, IfAbsent, IfMatch, ObjectStore
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Results:
         self._store = store
         self._roots = roots
         self.copies = copies
+        self._lookahead = Lookahead(store)
         self._writers = Helpers(_WRITERS, "lfk-writer")
 
     def claim(self, address: AudioAddress) -> str:
@@ -198,8 +200,11 @@ class Results:
         One listing tells. What is rendered anew from the stored result is complete again.
         """
         prefix = self._roots.transcripts.join(f"{key}.")
+        wanted = {entry.location: entry.size for entry in manifest.files.values()}
+        if self._lookahead.shows(prefix, wanted):
+            return False
         sizes = {str(info.location): info.size for info in self._store.list(prefix)}
-        if all(sizes.get(entry.location) == entry.size for entry in manifest.files.values()):
+        if all(sizes.get(location) == size for location, size in wanted.items()):
             return False
         log.warning("files of %s are missing or not what was written; they are rendered anew", prefix)
         there = self.manifest(key)

@@ -55,7 +55,7 @@ def test_sides_take_turns_in_turned_order() -> None:
 def test_every_row_of_the_table_is_a_case_with_a_name_of_its_own() -> None:
     known = cases()
     assert {name for name, case in known.items() if case.growth} == {"growth-jobs", "growth-audio", "growth-hubs"}
-    assert sum(case.minutes for case in known.values() if not case.growth) <= 36
+    assert sum(case.minutes for case in known.values() if not case.growth) <= 40
     assert any(case.smoke for case in known.values())
 
 
