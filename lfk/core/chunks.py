@@ -228,16 +228,23 @@ def _once(pieces: Sequence[Piece]) -> list[Piece]:
 
 
 def _last_run(pieces: Sequence[Piece], whole: int) -> list[Piece]:
-    """The last run of a producer that was started again; what goes before it has to be beginnings of the same."""
+    """The last run of a producer that was started again; what goes before it has to be beginnings of the same.
+
+    A single chunk is no beginning to rely on: it could as well be the first of two equal ones, as those of silence
+    are, with a chunk of somebody else further on that makes up for it.
+    """
     left, begin = whole, len(pieces)
     while begin and left > 0:
         begin -= 1
         left -= pieces[begin].length
     kept = list(pieces[begin:])
     if any(one.digest == other.digest for one, other in pairwise(kept)):
-        # Where chunks equal each other, as those of silence do, it could be anything.
+        # Where chunks equal each other, it could be anything.
         return []
-    at = 0
+    if any(later.made < earlier.made for earlier, later in pairwise(pieces)):
+        # Not one producer after the other.
+        return []
+    at = longest = 0
     for piece in pieces[:begin]:
         if at < len(kept) and piece.digest == kept[at].digest:
             at += 1
@@ -245,4 +252,5 @@ def _last_run(pieces: Sequence[Piece], whole: int) -> list[Piece]:
             at = 1
         else:
             return []
-    return kept
+        longest = max(longest, at)
+    return kept if longest > 1 else []

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lfk.core.chunks import Assembly, AudioChunk
@@ -31,6 +31,11 @@ def older(frames: Sequence[bytes], total: int | None = None) -> list[AudioChunk]
         AudioChunk("a.wav", block, final=at == last, params=PARAMS.format(whole), timestamp=at)
         for at, block in enumerate(frames)
     ]
+
+
+def runs(chunks: Sequence[AudioChunk], began: int) -> list[AudioChunk]:
+    """The same, sent by a producer that began then."""
+    return [replace(chunk, timestamp=began + (chunk.timestamp or 0)) for chunk in chunks]
 
 
 def join(chunks: Sequence[AudioChunk]) -> bytes:
@@ -71,6 +76,11 @@ def test_unnumbered_chunks_in_their_order(frames: list[bytes]) -> None:
     st.lists(st.tuples(st.integers(0, 7), st.booleans()), max_size=4),
     st.lists(st.integers(0, 7), max_size=3),
 )
+@example(
+    [b"\0" * 8, b"\0" * 8, b"\0\0", b"\0" * 6, b"\0\0", b"\0\0", b"\0\1"],
+    [(5, True), (4, False), (2, True), (6, True)],
+    [],
+)
 def test_what_comes_out_is_the_audio_or_nothing(
     frames: list[bytes], added: list[tuple[int, bool]], lost: list[int]
 ) -> None:
@@ -92,11 +102,22 @@ def test_what_comes_out_is_the_audio_or_nothing(
 
 
 def test_a_producer_that_was_started_again() -> None:
-    chunks = older([b"aaaa", b"bbbb", b"cccc", b"dd"])
-    assert join([*chunks[:2], *chunks]) == b"aaaabbbbccccdd"
-    assert join([*chunks[:3], *chunks[:1], *chunks]) == b"aaaabbbbccccdd"
+    first, second, third = (runs(older([b"aaaa", b"bbbb", b"cccc", b"dd"]), at) for at in (0, 10, 20))
+    assert join([*first[:2], *second]) == b"aaaabbbbccccdd"
+    assert join([*first[:3], *second[:1], *third]) == b"aaaabbbbccccdd"
     with pytest.raises(ChunksMixed, match="several files"):
-        join([chunks[1], *chunks])
+        join([first[1], *second])
+    # The beginnings of two runs at a time, not of one after the other.
+    with pytest.raises(ChunksMixed, match="several files"):
+        join([*second[:2], *first])
+
+
+def test_a_single_chunk_proves_no_run() -> None:
+    """Of two chunks of silence and one of somebody else: what is left without the first has the right length, too."""
+    chunks = older([b"\0\0", b"\0\0", b"aa", b"bb"])
+    foreign = AudioChunk("a.wav", b"\xee\xee", params=chunks[0].params, timestamp=1)
+    with pytest.raises(ChunksMixed, match="several files"):
+        join([*chunks[:2], foreign, *chunks[2:]])
 
 
 def test_two_producers_of_one_name_at_a_time_are_told() -> None:
