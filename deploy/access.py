@@ -18,6 +18,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "access.md"
 POLICIES = HERE / "minio" / "policies"
+#: Servers whose policies differ: MinIO tells listeners by itself; AWS has its own way with what is not there.
+MINIO, AWS = "minio", "aws"
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,12 @@ def grants(role: str) -> list[Grant]:
     return [*inherited, *own]
 
 
-def policy(role: str, places: Mapping[str, Place]) -> dict[str, Any]:
-    """The role's policy as AWS and MinIO read it."""
-    return {"Version": "2012-10-17", "Statement": list(_statements(grants(role), places))}
+def policy(role: str, places: Mapping[str, Place], server: str = MINIO) -> dict[str, Any]:
+    """The role's policy as that server, :data:`MINIO` or :data:`AWS`, reads it."""
+    return {"Version": "2012-10-17", "Statement": list(_statements(grants(role), places, server))}
 
 
-def _statements(granted: Sequence[Grant], places: Mapping[str, Place]) -> Iterator[dict[str, Any]]:
+def _statements(granted: Sequence[Grant], places: Mapping[str, Place], server: str) -> Iterator[dict[str, Any]]:
     actions = table()["actions"]
     for grant in granted:
         place = places[grant.place]
@@ -104,16 +106,20 @@ def _statements(granted: Sequence[Grant], places: Mapping[str, Place]) -> Iterat
             if prefix:
                 statement["Condition"] = {"StringLike": {"s3:prefix": [f"{prefix}*"]}}
             yield statement
-    yield from _of_whole_buckets(granted, places)
+    yield from _of_whole_buckets(granted, places, server)
 
 
-def _of_whole_buckets(granted: Sequence[Grant], places: Mapping[str, Place]) -> Iterator[dict[str, Any]]:
-    """Calls that no prefix can bound: neither AWS nor MinIO knows a condition for them."""
+def _of_whole_buckets(granted: Sequence[Grant], places: Mapping[str, Place], server: str) -> Iterator[dict[str, Any]]:
+    """Calls that no prefix can bound, as their server knows no condition for them."""
     actions = table()["actions"]
     found: dict[str, set[str]] = {}
     for grant in granted:
+        place = places[grant.place]
         for verb in grant.may:
-            found.setdefault(places[grant.place].bucket, set()).update(actions[verb].get("whole_bucket", ()))
+            bound_to = found.setdefault(place.bucket, set())
+            bound_to.update(actions[verb].get("whole_bucket", ()))
+            if place.prefix or grant.below or server == MINIO:
+                bound_to.update(actions[verb].get(f"whole_bucket_{server}", ()))
     for bucket in sorted(found):
         if found[bucket]:
             yield {"Effect": "Allow", "Action": sorted(found[bucket]), "Resource": [f"arn:aws:s3:::{bucket}"]}
@@ -160,6 +166,8 @@ def store_table() -> str:
             *action.get("object", ()),
             *(f"{one} (of the bucket, by prefix)" for one in action.get("bucket", ())),
             *(f"{one} (of the whole bucket)" for one in action.get("whole_bucket", ())),
+            *(f"{one} (of the whole bucket, MinIO alone)" for one in action.get(f"whole_bucket_{MINIO}", ())),
+            *(f"{one} (of the whole bucket, AWS alone)" for one in action.get(f"whole_bucket_{AWS}", ())),
         ]
         rows.append(f"| {verb} | {', '.join(names)} |")
     return "\n".join(rows)
@@ -181,7 +189,7 @@ class Acl:
 def acls(role: str, names: Mapping[str, str]) -> list[Acl]:
     """The role's rights; ``names`` has the topics by ``audio``, ``bulk`` …, and the groups by their settings."""
     found = []
-    for one in table()["kafka"][role]:
+    for one in _kafka_grants(role):
         for field in ("group", "group_prefix", "transactional_id_prefix"):
             if field in one:
                 kind = field.removesuffix("_prefix").replace("_", "-")
@@ -193,6 +201,14 @@ def acls(role: str, names: Mapping[str, str]) -> list[Acl]:
             for topic in one.get("topic", ())
         ]
     return found
+
+
+def _kafka_grants(role: str) -> list[Mapping[str, Any]]:
+    """What the table says of the role, and of the one that it extends in the store."""
+    data = table()
+    extended = data["roles"].get(role, {}).get("extends")
+    inherited = data["kafka"].get(extended, [])
+    return [*inherited, *data["kafka"][role]]
 
 
 def _named(text: str, names: Mapping[str, str]) -> str:

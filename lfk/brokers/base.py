@@ -192,8 +192,11 @@ class Broker(Protocol):
             BrokerDenied: the credentials may not delete records.
         """
 
-    def settles_atomically(self) -> bool:
+    def settles_atomically(self, name: str) -> bool:
         """Whether announcements and progress go in together here, proved by starting transactions.
+
+        Args:
+            name: begins the transactional id, of which nobody else may be using one.
 
         Raises:
             BrokerDenied: the credentials may not use transactions.

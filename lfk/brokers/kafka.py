@@ -235,9 +235,9 @@ class KafkaBroker:
             for future in self._contact.admin.delete_records(marks, request_timeout=REQUEST_SECONDS).values():
                 _answer(future, "trimming")
 
-    def settles_atomically(self) -> bool:
+    def settles_atomically(self, name: str) -> bool:
         if self._transactional:
-            start_transactions(self._transactional_config("lfk-check"))
+            start_transactions(self._transactional_config(name))
         return self._transactional
 
     def check(self) -> str:

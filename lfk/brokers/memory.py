@@ -159,7 +159,7 @@ class MemoryBroker:
                 del log.records[: log.at(offset)]
                 log.first = max(log.first, min(offset, log.end))
 
-    def settles_atomically(self) -> bool:
+    def settles_atomically(self, name: str) -> bool:  # noqa: ARG002 - nobody else is here
         self.cluster.require_reachable("starting transactions")
         return self.cluster.transactional
 

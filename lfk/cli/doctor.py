@@ -18,7 +18,7 @@ from lfk.settings import Settings
 SETTINGS = ()
 
 #: Those whose keys reach less than an operator's.
-ROLES = ("producer", "hub", "consumer")
+ROLES = ("producer", "hub", "listen", "gateway", "consumer", "web")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from lfk.brokers.base import Broker, TopicPlan
+from lfk.brokers.base import Broker, TopicPlan, TopicState
 from lfk.core.errors import ExitCode, LfkError, ModelMissing, Unreachable
 from lfk.core.location import Location
 from lfk.engine.base import EngineKind
@@ -102,11 +102,16 @@ def look_at_broker(broker: Broker) -> Iterator[Check]:
     yield _ok("broker", f"{broker.address} answers: {broker.check()}")
 
 
+def partitions_of(broker: Broker, plans: Sequence[TopicPlan]) -> Mapping[str, TopicState]:
+    """Of which topics there are how many partitions; unlike how they are set, every role may know it of its own."""
+    found = {plan.name: broker.partitions(plan.name) for plan in plans}
+    return {name: TopicState(count, {}) for name, count in found.items() if count}
+
+
 def look_at_topics(
-    broker: Broker, plans: Sequence[TopicPlan], workers: int, read_by_hubs: Collection[str]
+    states: Mapping[str, TopicState], plans: Sequence[TopicPlan], workers: int, read_by_hubs: Collection[str]
 ) -> Iterator[Check]:
     """Whether the topics are there, keep what nobody has read, and let the workers of one machine work."""
-    states = broker.describe([plan.name for plan in plans])
     for plan in plans:
         state = states.get(plan.name)
         if state is None:
@@ -124,9 +129,9 @@ def look_at_topics(
         yield _ok("topics", f"{len(states)} of {len(plans)} are there")
 
 
-def look_at_transactions(broker: Broker) -> Iterator[Check]:
-    """Whether an announcement and its progress go in together."""
-    if broker.settles_atomically():
+def look_at_transactions(broker: Broker, name: str) -> Iterator[Check]:
+    """Whether an announcement and its progress go in together; ``name`` begins the transactional id that is tried."""
+    if broker.settles_atomically(name):
         yield _ok("transactions", "granted: each reference gets exactly one announcement")
     else:
         yield _warn(

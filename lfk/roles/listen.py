@@ -77,7 +77,7 @@ class Listener:
             LfkError: the store.
         """
         begun = time.monotonic()
-        for place in (self._job.roots.audio, self._job.roots.transcripts, self._job.roots.records):
+        for place in self._job.places:
             self._store.check(place)
         for item in outstanding(self._job, self._store):
             if self._stop.is_set():
@@ -99,7 +99,7 @@ class Listener:
         error: LfkError | None
         try:
             with ExitStack() as stack:
-                for place in (self._job.roots.audio, self._job.roots.transcripts, self._job.roots.records):
+                for place in self._job.places:
                     self._store.check(place)
                 referrals = Referrals(
                     self._job,

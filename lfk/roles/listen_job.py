@@ -28,6 +28,12 @@ class ListenJob:
     #: Seconds between rounds over the store; 0 means only at the start and where something may have been missed.
     reconcile: float = 0.0
 
+    @property
+    def places(self) -> tuple[Location, ...]:
+        """What is looked into, each a prefix: no more of lfk's records than a listener has to know of."""
+        records = (self.roots.records.join(name).as_prefix() for name in ("owners", "failed", "batches", "tombstones"))
+        return (self.roots.audio, self.roots.transcripts, *records)
+
     def meaning(self, location: Location) -> Meaning:
         """Of an object at this place. With a marker, recordings are still told apart, but wait for it."""
         if not self.roots.audio.contains(location) or self.roots.is_ours(location):

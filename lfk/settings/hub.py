@@ -31,9 +31,11 @@ class HubSettings:
         flag="--exit-when-idle",
     )
     prefetch: int = setting("LFK_PREFETCH", 2, "audios fetched ahead of the engines", parse=forms.count)
-    scratch: str = setting("MAIN_NODE_TEMP_FOLDER", "", "the hub's scratch folder; empty means the system's")
+    scratch: str = setting(
+        "MAIN_NODE_TEMP_FOLDER", "", "scratch folder of hub, gateway and page; empty means the system's"
+    )
     scratch_bytes: int = setting(
-        "LFK_SCRATCH_BYTES", 20 << 30, "most that fetched audio may take in scratch", parse=forms.size
+        "LFK_SCRATCH_BYTES", 20 << 30, "most that audio on its way may take in scratch", parse=forms.size
     )
     transcriptions_folder: str = setting(
         "MAIN_NODE_TRANSCRIPTIONS_FOLDER", "", "local folder that also gets each transcript"

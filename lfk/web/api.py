@@ -55,7 +55,7 @@ class Api:
         self._stopping = stopping
         self._forgotten = Forgotten(site.store, site.roots.records)
         self._details = Details(site.store, site.roots)
-        self._reception = Reception(threads, site.scratch, site.max_upload)
+        self._reception = Reception(threads, site.scratch, site.max_upload, site.room)
 
     def routes(self) -> list[Route]:
         """Where each is."""

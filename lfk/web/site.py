@@ -33,7 +33,8 @@ class Site:
     token: str
     #: Bytes of one upload.
     max_upload: int
-    #: Where uploads are kept on the way; None for the system's folder.
-    scratch: Path | None
+    #: Where uploads are kept on the way, and bytes of all of them at a time; a single one is never larger.
+    scratch: Path
+    room: int
     #: Seconds that links to the store work.
     link_seconds: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -57,24 +57,37 @@ _LISTENING = (
 #: What the keys of one role may look at (docs/access.md): its looks, and its topics by their settings. Nothing tells a
 #: consumer's keys, which list nothing, whether they may read before there is something to read.
 _LOOKS = {
-    "producer": ("settings", "audio", "forgotten", "tombstones", "broker", "registry", "listen"),
+    "producer": ("settings", "audio", "forgotten", "tombstones", "broker", "registry"),
     "hub": (
         *("settings", "store", "audio", "transcripts", "writing", "broker", "registry"),
         *("engine", "ffmpeg", "gpu", "scratch"),
     ),
+    "listen": (
+        *("settings", "audio", "transcripts", "owners", "failed", "batches", "tombstones"),
+        *("broker", "registry", "listen"),
+    ),
+    "gateway": ("settings", "audio", "forgotten", "broker", "registry", "scratch"),
     "consumer": ("settings", "broker", "registry"),
+    "web": ("settings", "audio", "transcripts", "owners", "failed", "hubs", "speakers", "broker", "registry"),
 }
 _TOPICS = {
     "producer": ("topic_audio", "topic_bulk"),
     "hub": ("topic_audio", "topic_bulk", "topic_retry", "topic_dlq", "topic_transcripts"),
+    "listen": ("topic_audio",),
+    "gateway": ("topic_chunks", "topic_audio", "topic_transcripts", "topic_dlq"),
     "consumer": ("topic_transcripts",),
+    "web": ("topic_audio", "topic_bulk", "topic_retry", "topic_transcripts"),
 }
+#: What a page that takes changes looks at besides.
+_CHANGING = ("tombstones", "forgotten", "scratch")
+#: Folders of lfk's records that some roles may look into, and not beside.
+_RECORDS = ("owners", "failed", "batches", "hubs", "speakers", "tombstones", "forgotten")
 
 
 def doctor_looks(settings: Settings, role: str | None = None) -> Mapping[str, Look]:
     """What to look at, in order; each look opens what it needs, so that one which cannot does not stop the others.
 
-    With a role, ``producer``, ``hub`` or ``consumer``, only what its keys have to reach.
+    With a role, one of those that docs/access.md has, only what its keys have to reach.
     """
     from lfk.roles import doctor
 
@@ -89,7 +102,7 @@ def doctor_looks(settings: Settings, role: str | None = None) -> Mapping[str, Lo
         "writing": lambda: doctor.look_at_writing(store(), roots(settings).records),
         "broker": lambda: _look_at_broker(settings, store(), role),
         **({"registry": lambda: look_at_schemas(settings)} if settings.registry_url else {}),
-        "listen": lambda: _look_at_listening(settings),
+        "listen": lambda: _look_at_listening(settings, asked=role is not None),
         "engine": lambda: _look_at_engine(settings),
         "ffmpeg": doctor.look_for_ffmpeg,
         "gpu": lambda: doctor.look_for_gpu(settings.device),
@@ -97,10 +110,16 @@ def doctor_looks(settings: Settings, role: str | None = None) -> Mapping[str, Lo
     }
     if role is None:
         return looks
-    records = roots(settings).records
-    looks["forgotten"] = lambda: doctor.look_at_place(store(), records.join("forgotten/"))
-    looks["tombstones"] = lambda: doctor.look_at_place(store(), records.join("tombstones/"))
-    return {name: looks[name] for name in _LOOKS[role] if name in looks}
+    for folder in _RECORDS:
+        looks[folder] = partial(_look_into_records, settings, store, folder)
+    more = _CHANGING if role == "web" and settings.web_token else ()
+    return {name: looks[name] for name in (*_LOOKS[role], *more) if name in looks}
+
+
+def _look_into_records(settings: Settings, store: Callable[[], ObjectStore], folder: str) -> Iterator[Check]:
+    from lfk.roles import doctor
+
+    yield from doctor.look_at_place(store(), roots(settings).records.join(folder).as_prefix())
 
 
 def _look_at_settings(settings: Settings) -> Iterator[Check]:
@@ -132,17 +151,21 @@ def _look_at_broker(settings: Settings, store: ObjectStore, role: str | None) ->
             plans = [plan for plan in plans if plan.name in names]
         # How many workers there are is of no concern to who only sends or receives.
         read_by_hubs = work if role in (None, "hub") else ()
-        yield from doctor.look_at_topics(broker, plans, worker_count(settings), read_by_hubs)
-        if role in (None, "hub"):
-            yield from doctor.look_at_transactions(broker)
+        # How topics are set is for an operator to see, whose keys may ask for it.
+        states = broker.describe([plan.name for plan in plans]) if role is None else doctor.partitions_of(broker, plans)
+        yield from doctor.look_at_topics(states, plans, worker_count(settings), read_by_hubs)
+        # Under a name that the role may use, and that no member of its group ever has.
+        names = {None: "lfk-check", "hub": f"{settings.group}-check", "gateway": f"{settings.chunk_group}-check"}
+        if role in names:
+            yield from doctor.look_at_transactions(broker, names[role])
 
 
-def _look_at_listening(settings: Settings) -> Iterator[Check]:
-    """Only where something was said of it: most machines run no listener."""
+def _look_at_listening(settings: Settings, *, asked: bool) -> Iterator[Check]:
+    """Only where something was said of it, or it was ``asked`` for: most machines run no listener."""
     from lfk.roles import doctor
     from lfk.wiring.listening import open_source
 
-    if all(settings.sources.get(name, "default") == "default" for name in _LISTENING):
+    if not asked and all(settings.sources.get(name, "default") == "default" for name in _LISTENING):
         return
     with open_source(settings) as source:
         yield doctor.Check("listen", doctor.Verdict.OK, source.check())

@@ -41,12 +41,15 @@ def open_web(settings: Settings, store: ObjectStore) -> Iterator[WebServer]:
             f"the web page needs {error.name}, which is not installed", hint="pip install 'lfk[web]'"
         ) from error
     from lfk.roles.catalogue import Catalogue
+    from lfk.roles.hub.scratch import Scratch
     from lfk.roles.pulse import PulseTaker
     from lfk.roles.speaker_names import NameRecords
 
     where = roots(settings)
     with ExitStack() as stack:
         # Found out before anybody is let in.
+        scratch = Scratch(Path(settings.scratch) if settings.scratch else None, settings.scratch_bytes)
+        stack.callback(scratch.close)
         depositor = _depositor(settings, store)
         lengths = open_lengths(settings, store)
         pulse = PulseTaker(lambda: look(settings, store, lengths))
@@ -62,8 +65,9 @@ def open_web(settings: Settings, store: ObjectStore) -> Iterator[WebServer]:
             discard=lambda event: _discard(settings, store, event),
             hosts=settings.web_hosts,
             token=settings.web_token,
-            max_upload=min(settings.web_max_upload, settings.max_audio_bytes),
-            scratch=Path(settings.scratch) if settings.scratch else None,
+            max_upload=min(settings.web_max_upload, settings.max_audio_bytes, settings.scratch_bytes),
+            scratch=scratch.folder,
+            room=settings.scratch_bytes,
             link_seconds=settings.link_seconds,
         )
         server = WebServer(site, settings.web)

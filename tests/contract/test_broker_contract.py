@@ -351,7 +351,7 @@ def test_members_share_and_take_over(broker: Broker, topic: str, topic_prefix: s
     wait_until(lambda: len(listeners[0].owned) == len(listeners[1].owned) == 2, step=both)
     assert not listeners[0].owned.keys() & listeners[1].owned.keys()
     if refused:
-        assert broker.settles_atomically() is False
+        assert broker.settles_atomically("lfk-check") is False
         wait_until(lambda: len(again) == sum(r.partition in listeners[1].owned for r in taken), step=both)
     else:
         assert again == []
@@ -368,7 +368,7 @@ def test_members_share_and_take_over(broker: Broker, topic: str, topic_prefix: s
 
 
 def test_members_that_come_one_after_the_other_share_every_topic(broker: Broker, topic_prefix: str) -> None:
-    if not broker.settles_atomically():
+    if not broker.settles_atomically("lfk-check"):
         pytest.skip("the embedded broker is one hub's, mostly; its topics are shared as a whole")
     topics = [f"{topic_prefix}.{name}" for name in ("audio", "retry", "bulk")]
     broker.ensure_topics([TopicPlan(name, 6, 1) for name in topics])
@@ -489,7 +489,7 @@ def test_a_broker_says_what_it_is(broker: Broker, topic: str, topic_prefix: str)
     assert broker.check()
     assert broker.address
     member = broker.member(f"{topic_prefix}.group", [topic], Listener())
-    assert broker.settles_atomically() is member.transactional
+    assert broker.settles_atomically("lfk-check") is member.transactional
     member.close()
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import shutil
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -123,22 +123,20 @@ def test_a_stuck_store_costs_a_bounded_number_of_threads(memory: Memory) -> None
             connection.close()
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(
-    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def test_an_upload_that_breaks_off_leaves_nothing(memory: Memory) -> None:
+    scratch = memory.site.scratch
     head = f"{PUT}Host: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 5000000\r\n\r\n".encode()
     with served(memory) as at:
         connection = socket.create_connection(at, 20)
         connection.sendall(head + bytes(2_000_000))
-        wait_until(lambda: any(tmp_path.iterdir()))
+        wait_until(lambda: any(scratch.iterdir()))
         connection.close()
-        wait_until(lambda: not any(tmp_path.iterdir()))
+        wait_until(lambda: not any(scratch.iterdir()))
         # Nor does one that is under way when the page is stopped.
         connection = socket.create_connection(at, 20)
         connection.sendall(head + bytes(2_000_000))
-        wait_until(lambda: any(tmp_path.iterdir()))
-    assert not any(tmp_path.iterdir())
+        wait_until(lambda: any(scratch.iterdir()))
+    assert not any(scratch.iterdir())
     connection.close()
     assert not any("slow" in location.key for location in memory.store._objects)
 
@@ -154,6 +152,37 @@ def test_more_uploads_than_there_is_room_for_are_told_so(memory: Memory) -> None
         assert received(answers[0], b"HTTP/1.1 503")
         for connection in sending:
             connection.close()
+
+
+def test_bytes_that_come_in_at_a_time_have_room_or_are_refused_before_they_are_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def put(size: int) -> bytes:
+        told = f"Host: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {size}\r\n\r\n"
+        return f"{PUT}{told}".encode()
+
+    with site_in_memory(max_upload=6_000_000, room=10_000_000) as memory, served(memory) as at:
+
+        def status(size: int) -> bytes:
+            """As it is told while not one byte of the body was sent."""
+            with socket.create_connection(at, 20) as asking:
+                asking.sendall(put(size))
+                return received(asking, b"\r\n").split()[1]
+
+        with socket.create_connection(at, 20) as first:
+            first.sendall(put(6_000_000) + b"RIFF")
+            wait_until(lambda: any(memory.site.scratch.iterdir()))
+            assert status(5_000_000) == b"503", "together they would be too much"
+            assert status(6_000_001) == b"413"
+            # What the first has still to write is spoken for.
+            free = shutil.disk_usage(memory.site.scratch)._replace(free=9_000_000)
+            monkeypatch.setattr("shutil.disk_usage", lambda _path: free)
+            assert status(4_000_000) == b"507"
+        monkeypatch.undo()
+        wait_until(lambda: not any(memory.site.scratch.iterdir()))
+        with socket.create_connection(at, 20) as second:
+            second.sendall(put(6_000_000) + bytes(6_000_000))
+            assert received(second, b"\r\n").split()[1] == b"201"
 
 
 def received(connection: socket.socket, end: bytes) -> bytes:

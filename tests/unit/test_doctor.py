@@ -79,35 +79,46 @@ def test_a_place_that_is_missing() -> None:
 def test_topics_that_are_missing_fail_and_topics_that_are_poor_warn() -> None:
     broker = MemoryBroker()
     plans = topic_plans(Settings())
-    checks = list(doctor.look_at_topics(broker, plans, workers=1, read_by_hubs=[plans[0].name]))
+
+    def looked(broker: MemoryBroker, workers: int) -> list[Check]:
+        states = broker.describe([plan.name for plan in plans])
+        return list(doctor.look_at_topics(states, plans, workers, [plans[0].name]))
+
+    checks = looked(broker, 1)
     assert [check.verdict for check in checks].count(Verdict.FAIL) == len(plans)
     assert "lfk init" in checks[0].hint
     assert {check.verdict for check in checks} == {Verdict.FAIL}, "none of them is fine"
 
     broker.ensure_topics(plans)
-    assert worst(list(doctor.look_at_topics(broker, plans, workers=3, read_by_hubs=[plans[0].name]))) is Verdict.OK
-    assert worst(list(doctor.look_at_topics(broker, plans, workers=4, read_by_hubs=[plans[0].name]))) is Verdict.WARN
+    assert worst(looked(broker, 3)) is Verdict.OK
+    assert worst(looked(broker, 4)) is Verdict.WARN
 
     other = MemoryBroker()
     other.ensure_topics([TopicPlan(plan.name, 12, 0, {"retention.ms": "1000"}) for plan in plans])
-    assert worst(list(doctor.look_at_topics(other, plans, workers=1, read_by_hubs=[plans[0].name]))) is Verdict.WARN
+    assert worst(looked(other, 1)) is Verdict.WARN
+    # Who may not ask how topics are set still sees which there are.
+    counted = doctor.partitions_of(other, [*plans, TopicPlan("nowhere", 1, 0, {})])
+    assert {name: state.partitions for name, state in counted.items()} == {plan.name: 12 for plan in plans}
+    assert worst(list(doctor.look_at_topics(counted, plans, 1, [plans[0].name]))) is Verdict.OK
 
 
 def test_a_role_is_looked_at_for_what_its_keys_reach() -> None:
     settings = Settings(store="store")
     every = doctor_looks(settings)
     assert set(doctor_looks(settings, "hub")) == {*every} - {"listen"}
-    assert set(doctor_looks(settings, "producer")) == {
-        *("settings", "audio", "forgotten", "tombstones", "broker", "listen")
-    }
+    assert set(doctor_looks(settings, "producer")) == {"settings", "audio", "forgotten", "tombstones", "broker"}
+    assert set(doctor_looks(settings, "gateway")) == {"settings", "audio", "forgotten", "broker", "scratch"}
+    assert "listen" in doctor_looks(settings, "listen")
     assert set(doctor_looks(settings, "consumer")) == {"settings", "broker"}
+    reading, changing = (set(doctor_looks(one, "web")) for one in (settings, replace(settings, web_token="x" * 16)))
+    assert changing - reading == {"tombstones", "forgotten", "scratch"}
     assert all(doctor_looks(settings, role) for role in ROLES)
 
 
 @pytest.mark.parametrize(("transactional", "verdict"), [(True, Verdict.OK), (False, Verdict.WARN)])
 def test_transactions(transactional: bool, verdict: Verdict) -> None:
     broker = MemoryBroker(transactional=transactional)
-    assert worst(list(doctor.look_at_transactions(broker))) is verdict
+    assert worst(list(doctor.look_at_transactions(broker, "lfk-check"))) is verdict
     assert worst(list(doctor.look_at_broker(broker))) is Verdict.OK
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from starlette.types import ASGIApp
@@ -134,8 +136,13 @@ def visiting(token: str = TOKEN, max_upload: int = 10_000) -> Iterator[Visit]:
 
 
 @contextmanager
-def site_in_memory(token: str = TOKEN, max_upload: int = 10_000) -> Iterator[Memory]:
-    """A site with one transcript of two speakers."""
+def site_in_memory(token: str = TOKEN, max_upload: int = 10_000, room: int = 1 << 30) -> Iterator[Memory]:
+    """A site with one transcript of two speakers; ``room``: bytes that may come in at a time."""
+    with tempfile.TemporaryDirectory(prefix="lfk-site-") as scratch:
+        yield from _site(token, max_upload, Path(scratch), room)
+
+
+def _site(token: str, max_upload: int, scratch: Path, room: int) -> Iterator[Memory]:
     store, broker = MemoryStore(clock=lambda: 1_700_000_000.0), MemoryBroker()
     broker.ensure_topics([])
     failures, retried = Failures(store, ROOTS.records), []
@@ -162,7 +169,8 @@ def site_in_memory(token: str = TOKEN, max_upload: int = 10_000) -> Iterator[Mem
         hosts=("transcripts.example",),
         token=token,
         max_upload=max_upload,
-        scratch=None,
+        scratch=scratch,
+        room=room,
         link_seconds=60,
     )
     write_transcript(store)

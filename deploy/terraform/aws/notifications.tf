@@ -59,11 +59,11 @@ resource "aws_s3_bucket_notification" "audio" {
   }
 }
 
-# `lfk listen` besides what a producer may: read the queue.
-resource "aws_iam_policy" "listen" {
+# What `lfk listen` needs besides its policy: read the queue.
+resource "aws_iam_policy" "queue" {
   count = var.notifications ? 1 : 0
 
-  name = "${var.name}-listen"
+  name = "${var.name}-listen-queue"
   tags = var.tags
 
   policy = jsonencode({
@@ -76,4 +76,11 @@ resource "aws_iam_policy" "listen" {
       }
     ]
   })
+}
+
+resource "aws_iam_role_policy_attachment" "queue" {
+  count = var.notifications && contains(keys(var.trust), "listen") ? 1 : 0
+
+  role       = aws_iam_role.role["listen"].name
+  policy_arn = aws_iam_policy.queue[0].arn
 }

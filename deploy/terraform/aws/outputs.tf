@@ -25,6 +25,11 @@ output "policy_arns" {
   value       = { for role, policy in aws_iam_policy.role : role => policy.arn }
 }
 
+output "queue_policy_arn" {
+  description = "What `lfk listen --source sqs` needs besides the policy of its role; null where no queue was made."
+  value       = one(aws_iam_policy.queue[*].arn)
+}
+
 output "role_arns" {
   description = "Roles that were made."
   value       = { for role, made in aws_iam_role.role : role => made.arn }

@@ -39,13 +39,13 @@ variable "notifications" {
 }
 
 variable "trust" {
-  description = "Role (producer, hub, hub-without-backups, consumer, operator) to the policy that says who may assume it, as JSON. Roles that are left out get a policy alone."
+  description = "Role (producer, hub, hub-without-backups, listen, gateway, consumer, web, web-with-token, operator) to the policy that says who may assume it, as JSON. Roles that are left out get a policy alone."
   type        = map(string)
   default     = {}
 
   validation {
-    condition     = length(setsubtract(keys(var.trust), ["producer", "hub", "hub-without-backups", "consumer", "operator"])) == 0
-    error_message = "The roles are producer, hub, hub-without-backups, consumer and operator."
+    condition     = length(setsubtract(keys(var.trust), ["producer", "hub", "hub-without-backups", "listen", "gateway", "consumer", "web", "web-with-token", "operator"])) == 0
+    error_message = "The roles are producer, hub, hub-without-backups, listen, gateway, consumer, web, web-with-token and operator."
   }
 }
 

@@ -51,7 +51,13 @@ locals {
         prefix  = "${var.places[grant.place].prefix}${try(grant.below, "")}"
         objects = distinct(flatten([for verb in grant.may : try(local.actions[verb].object, [])]))
         listing = distinct(flatten([for verb in grant.may : try(local.actions[verb].bucket, [])]))
-        whole   = distinct(flatten([for verb in grant.may : try(local.actions[verb].whole_bucket, [])]))
+        whole = distinct(flatten([
+          for verb in grant.may : concat(
+            try(local.actions[verb].whole_bucket, []),
+            # Needless where listing has no condition anyway.
+            "${var.places[grant.place].prefix}${try(grant.below, "")}" != "" ? try(local.actions[verb].whole_bucket_aws, []) : [],
+          )
+        ]))
       }
     ]
   }
@@ -66,8 +72,7 @@ locals {
     ]
   }
 
-  # AWS answers 403 instead of 404 for an object that is missing where listing is bound to a prefix, so a place that
-  # has its bucket to itself is listed without a condition.
+  # A place that has its bucket to itself is listed without a condition.
   of_listings = {
     for role, rights in local.rights : role => [
       for right in rights : merge(
@@ -81,6 +86,8 @@ locals {
     ]
   }
 
+  # What no prefix can bound. Among it is what the table calls "miss": AWS answers 403 instead of 404 for an object that
+  # is missing to whoever may list a prefix only.
   of_whole_buckets = {
     for role, rights in local.rights : role => [
       for bucket in distinct([for right in rights : right.bucket if length(right.whole) > 0]) : {
