@@ -163,6 +163,7 @@ _RIGHTS = {
     "ListObjectVersions": "s3:ListBucketVersions",
     "ListObjectsV2": "s3:ListBucket",
     "ListParts": "s3:ListMultipartUploadParts",
+    "ListenNotification": "s3:ListenBucketNotification",
     "PutObject": "s3:PutObject",
     "UploadPart": "s3:PutObject",
 }

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from lfk.cli.main import VERBS, build_parser
 from lfk.environment import KAFKA_PREFIX, load
-from lfk.settings import specs
+from lfk.settings import Settings, specs
 
 #: What images and hosts set besides lfk's own.
 _OTHERS = frozenset({"HOME", "PATH", "PYTHONPYCACHEPREFIX", "PYTHONUNBUFFERED", "TMPDIR", "XDG_CACHE_HOME"})
@@ -34,8 +34,11 @@ def check_command(arguments: Sequence[str]) -> None:
         raise AssertionError(f"lfk {' '.join(arguments)} does not parse") from end
 
 
-def check_values(environment: dict[str, str]) -> None:
+def check_values(environment: dict[str, str]) -> Settings:
     """Load an environment as lfk does; secrets' files are on other machines, so those are left out.
+
+    Returns:
+        The settings in force.
 
     Raises:
         AssertionError: a name is unknown.
@@ -43,4 +46,6 @@ def check_values(environment: dict[str, str]) -> None:
     """
     assert unknown_settings(environment) == set()
     given = {name: value for name, value in environment.items() if not name.endswith("_FILE")}
-    assert load(environ=given, env_file=None).warnings == ()
+    settings = load(environ=given, env_file=None)
+    assert settings.warnings == ()
+    return settings

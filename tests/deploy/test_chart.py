@@ -150,6 +150,23 @@ def test_every_command_parses_and_every_name_is_a_setting(case: str, rendered: C
         check_values(environment(container))
 
 
+@pytest.mark.parametrize(
+    ("case", "role", "name"), [("web", "web", "tmp"), ("gateway", "gateway", "tmp"), ("defaults", "hub", "scratch")]
+)
+def test_audio_on_its_way_has_room_in_its_volume(
+    case: str, role: str, name: str, rendered: Callable[[str], list[Object]]
+) -> None:
+    """A pod whose folder outgrows its limit is evicted, with all that it was at."""
+    (spec,) = [spec for owner, _, spec in pods(rendered(case)) if owner == f"lfk-{role}"]
+    (container,) = spec["containers"]
+    (volume,) = [one for one in spec["volumes"] if one["name"] == name]
+    (mount,) = [one for one in container["volumeMounts"] if one["name"] == name]
+    settings = check_values(environment(container))
+    assert (settings.scratch or "/tmp") == mount["mountPath"]
+    limit: str = volume["emptyDir"]["sizeLimit"]
+    assert settings.scratch_bytes < int(limit.removesuffix("Gi")) << 30
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_every_pod_has_as_little_as_it_needs(case: str, rendered: Callable[[str], list[Object]]) -> None:
     objects = rendered(case)

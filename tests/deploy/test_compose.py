@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from dotenv import dotenv_values
 
+from lfk.web.uploads import UPLOADS
 from tests.deploy.conftest import ROOT
 from tests.deploy.declared import check_command, check_values
 from tests.services import kafka, minio, versitygw
@@ -122,10 +123,22 @@ def test_who_writes_outside_of_tmp_has_a_volume_for_it(stack: Stack) -> None:
     assert targets["hub"] == targets["hub-gpu"] == {"/var/lib/lfk"}
     assert targets["sync"] == {"/recordings", "/var/lib/lfk"}
     assert targets["transcripts"] == {"/transcripts", "/var/lib/lfk"}
-    scratch = stack["services"]["hub"]["environment"]["MAIN_NODE_TEMP_FOLDER"]
-    assert scratch.startswith("/var/lib/lfk/"), "fetched audio does not belong into memory"
+    assert targets["web"] == {"/var/lib/lfk"}
+    for name in ("hub", "hub-gpu", "web"):
+        scratch = stack["services"][name]["environment"]["MAIN_NODE_TEMP_FOLDER"]
+        assert scratch.startswith("/var/lib/lfk/"), "audio on its way does not belong into memory"
     (recordings,) = [m for m in stack["services"]["sync"]["volumes"] if m["target"] == "/recordings"]
     assert recordings["read_only"] is True
+
+
+def test_the_page_has_room_for_what_it_takes(stack: Stack, load: Callable[..., Stack]) -> None:
+    def told(stack: Stack) -> tuple[int, int]:
+        settings = check_values(stack["services"]["web"]["environment"])
+        return settings.web_max_upload, settings.scratch_bytes
+
+    largest, together = told(stack)
+    assert largest * UPLOADS <= together
+    assert told(load(LFK_WEB_MAX_UPLOAD="1G", WEB_SCRATCH_BYTES="2G")) == (1 << 30, 2 << 30)
 
 
 def test_a_hub_has_time_to_finish_what_runs(stack: Stack) -> None:

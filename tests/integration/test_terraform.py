@@ -73,7 +73,28 @@ def test_its_policies_are_those_that_minio_is_tested_with(
     made = json.loads(run(terraform, "output", "-json", "policies", folder=folder))
     assert made.keys() == access.table()["roles"].keys()
     for role, policy in made.items():
-        assert canonical(json.loads(policy)) == canonical(access.policy(role, places)), role
+        assert canonical(json.loads(policy)) == canonical(access.policy(role, places, access.AWS)), role
+
+
+def test_the_roles_that_it_takes_are_those_of_the_table(access: ModuleType) -> None:  # noqa: F811
+    text = (AWS / "variables.tf").read_text("utf-8")
+    (named,) = re.findall(r"setsubtract\(keys\(var\.trust\), (\[.*?\])\)", text)
+    assert json.loads(named) == [*access.table()["roles"]]
+    told = ", ".join(json.loads(named))
+    assert f"Role ({told}) to the policy" in text
+
+
+def test_what_may_not_be_there_is_told_from_what_is_forbidden(access: ModuleType) -> None:  # noqa: F811
+    """AWS says so only to whoever may list the bucket; MinIO knows no difference, so nothing is needed there."""
+    free = {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["arn:aws:s3:::lfk"]}
+    for role in access.table()["roles"]:
+        misses = any("miss" in grant.may for grant in access.grants(role))
+        on_aws, on_minio = (
+            access.policy(role, access.ONE_BUCKET, server)["Statement"] for server in (access.AWS, access.MINIO)
+        )
+        assert any("s3:ListBucket" in one["Action"] and "Condition" not in one for one in on_aws) is misses, role
+        assert free not in on_minio
+        assert not any("s3:ListenBucketNotification" in one["Action"] for one in on_aws)
 
 
 def canonical(policy: Mapping[str, Any]) -> list[str]:
