@@ -114,9 +114,10 @@ def test_a_listener_refers_to_what_has_no_answer(
     with user_with(minio, {**policy, "Statement": deaf}) as keys:
         lesser = Lfk(root.folder, **{**root.environ, **keys.environment()})
         for refused in (lesser("doctor", "--role", "listen", "-q"), lesser("listen")):
+            said = refused.out + refused.err
             assert refused.code == 2
-            assert f"these keys lack s3:ListenBucketNotification below s3://{minio_bucket}/lfk/" in refused.out + refused.err
-            assert "docs/access.md" in refused.out + refused.err
+            assert f"these keys lack s3:ListenBucketNotification below s3://{minio_bucket}/lfk/" in said
+            assert "docs/access.md" in said
 
 
 @pytest.mark.kafka
