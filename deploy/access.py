@@ -18,7 +18,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "access.md"
 POLICIES = HERE / "minio" / "policies"
-#: Servers whose policies differ: MinIO tells listeners by itself; AWS has its own way with what is not there.
+#: Servers whose policies differ: MinIO tells listeners by itself, and lets whoever may delete an object delete its versions
+#: unless that is denied; AWS has its own way with what is not there.
 MINIO, AWS = "minio", "aws"
 
 
@@ -107,6 +108,21 @@ def _statements(granted: Sequence[Grant], places: Mapping[str, Place], server: s
                 statement["Condition"] = {"StringLike": {"s3:prefix": [f"{prefix}*"]}}
             yield statement
     yield from _of_whole_buckets(granted, places, server)
+    if server == MINIO:
+        yield from _without_versions(granted, places)
+
+
+def _without_versions(granted: Sequence[Grant], places: Mapping[str, Place]) -> Iterator[dict[str, Any]]:
+    """What whoever deletes there may not take away for good."""
+    for grant in granted:
+        rights = {verb for other in granted if other.place == grant.place for verb in other.may}
+        if "delete" in grant.may and not rights & {"delete version", "versions"}:
+            place = places[grant.place]
+            yield {
+                "Effect": "Deny",
+                "Action": ["s3:DeleteObjectVersion"],
+                "Resource": [f"arn:aws:s3:::{place.bucket}/{place.prefix}{grant.below}*"],
+            }
 
 
 def _of_whole_buckets(granted: Sequence[Grant], places: Mapping[str, Place], server: str) -> Iterator[dict[str, Any]]:

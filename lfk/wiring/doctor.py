@@ -147,17 +147,17 @@ def _look_at_broker(settings: Settings, store: ObjectStore, role: str | None) ->
         work = (settings.topic_audio, settings.topic_retry, settings.topic_bulk)
         plans = topic_plans(settings)
         if role is not None:
-            names = {getattr(settings, field) for field in _TOPICS[role]}
-            plans = [plan for plan in plans if plan.name in names]
+            reached = {getattr(settings, field) for field in _TOPICS[role]}
+            plans = [plan for plan in plans if plan.name in reached]
         # How many workers there are is of no concern to who only sends or receives.
         read_by_hubs = work if role in (None, "hub") else ()
         # How topics are set is for an operator to see, whose keys may ask for it.
         states = broker.describe([plan.name for plan in plans]) if role is None else doctor.partitions_of(broker, plans)
         yield from doctor.look_at_topics(states, plans, worker_count(settings), read_by_hubs)
         # Under a name that the role may use, and that no member of its group ever has.
-        names = {None: "lfk-check", "hub": f"{settings.group}-check", "gateway": f"{settings.chunk_group}-check"}
-        if role in names:
-            yield from doctor.look_at_transactions(broker, names[role])
+        tried = {None: "lfk-check", "hub": f"{settings.group}-check", "gateway": f"{settings.chunk_group}-check"}
+        if role in tried:
+            yield from doctor.look_at_transactions(broker, tried[role])
 
 
 def _look_at_listening(settings: Settings, *, asked: bool) -> Iterator[Check]:

@@ -18,7 +18,7 @@ from tests.acceptance.command import Done, Lfk
 from tests.acceptance.test_listen import serving as listening
 from tests.acceptance.test_listen import speech
 from tests.acceptance.test_pipeline import expect_ok, make_recordings
-from tests.acceptance.web import TOKEN, serving, until
+from tests.acceptance.web import TOKEN, serving
 from tests.conftest import own_service
 from tests.integration.test_access import access  # noqa: F401 - a fixture
 from tests.services import kafka
@@ -200,7 +200,7 @@ def test_services_do_their_work_and_no_other(
         with role("backlog").running("status", "--serve", "--health", health):
             wait_until(lambda: waiting(health) >= 2, "what waits was not measured")
         with serving(role("web")) as web:
-            pulse = until(lambda: measured(web.ask("GET", "/api/pulse").json))
+            pulse = wait_until(lambda: measured(web.ask("GET", "/api/pulse").json))
             assert pulse["error"] is None
         with (
             role("hub").running("hub", "--workers", "1"),
@@ -208,11 +208,11 @@ def test_services_do_their_work_and_no_other(
         ):
             assert web.upload("added.wav", speech(3)).status == 201
             expect_ok(role("operator")("submit", "--trust", "simple/tiny/late.wav"))
-            failed = until(lambda: web.rows().get("late.wav", {}).get("failure"))
+            failed = wait_until(lambda: web.rows().get("late.wav", {}).get("failure"))
             minio.client().put_object(Bucket=minio_bucket, Key="lfk/audio/simple/tiny/late.wav", Body=speech(4))
             assert web.ask("POST", f"/api/failures/{failed['event']}/retry").status == 204
             names = ("sent", "told", "added", "late")
-            until(lambda: all(web.look(f"simple/tiny/{name}.wav")["state"] == "done" for name in names))
+            wait_until(lambda: all(web.look(f"simple/tiny/{name}.wav")["state"] == "done" for name in names))
         # A page without the right to send says so where it is asked to.
         with serving(role("web", LFK_WEB_TOKEN=TOKEN)) as web:
             refused = web.upload("more.wav", speech(5))
