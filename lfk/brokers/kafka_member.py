@@ -18,6 +18,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from lfk.brokers.base import Delivered, GroupListener, Partition, Progress, Record
+from lfk.brokers.kafka_drain import drain
 from lfk.brokers.kafka_errors import kafka_border, mapped
 from lfk.brokers.kafka_reader import TopicReader
 from lfk.core.errors import BrokerUnreachable, LfkError, SettlementLost, SettlementRefused
@@ -162,7 +163,7 @@ class KafkaMember:
             producer.begin_transaction()
             _produce(producer, outgoing, undelivered)
             # What the transaction fails with does not say which record was refused, and why.
-            producer.flush(_REQUEST_SECONDS)
+            drain(producer, _REQUEST_SECONDS)
             for offsets, metadata in sent:
                 producer.send_offsets_to_transaction(offsets, metadata, _REQUEST_SECONDS)
             _commit_transaction(producer)
@@ -205,7 +206,7 @@ class KafkaMember:
         errors: list[LfkError] = []
         with kafka_border("sending"):
             _produce(self._producer, outgoing, errors)
-            left = self._producer.flush(_REQUEST_SECONDS)
+            left = drain(self._producer, _REQUEST_SECONDS)
         if left:
             self._drop_producer()
             raise BrokerUnreachable(f"sending: {left} records are not confirmed after {_REQUEST_SECONDS:.0f} s")
