@@ -157,7 +157,7 @@ def test_audio_on_its_way_has_room_in_its_volume(
     case: str, role: str, name: str, rendered: Callable[[str], list[Object]]
 ) -> None:
     """A pod whose folder outgrows its limit is evicted, with all that it was at."""
-    (spec,) = [spec for owner, _, spec in pods(rendered(case)) if owner == f"lfk-{role}"]
+    (spec,) = [spec for owner, _, spec in pods(rendered(case)) if owner == f"here-lfk-{role}"]
     (container,) = spec["containers"]
     (volume,) = [one for one in spec["volumes"] if one["name"] == name]
     (mount,) = [one for one in container["volumeMounts"] if one["name"] == name]

@@ -238,6 +238,9 @@ SCENES: Mapping[str, Scene] = {
     "docs/access.md": Scene(
         elsewhere={
             "lfk check": "tests/integration/test_access.py::test_a_right_that_is_missing_is_named",
+            "lfk doctor": (
+                "tests/integration/test_access.py::test_the_doctor_tells_a_hub_that_is_set_up_from_one_that_is_not"
+            ),
             "mc admin": "tests/integration/test_access.py::test_every_role_can_do_its_work",
             "python deploy/access.py": "tests/integration/test_access.py::test_policies_for_another_store",
         },

@@ -156,6 +156,30 @@ def test_a_right_that_is_missing_is_named(
         assert keys.secret_key not in done.out + done.err
 
 
+@pytest.mark.kafka
+@pytest.mark.s3
+def test_the_doctor_tells_a_hub_that_is_set_up_from_one_that_is_not(
+    tmp_path: Path, access: ModuleType, kafka: str, minio: S3Server, minio_bucket: str, topic_prefix: str
+) -> None:
+    root = on_servers(tmp_path, kafka, minio, minio_bucket, topic_prefix)
+    expect_ok(root("init"))
+    prefix = f"s3://{minio_bucket}/lfk"
+    with keys_of(access, minio, minio_bucket) as keys:
+        well = Lfk(tmp_path, **{**root.environ, **keys["hub"].environment()})
+        assert "0 failed" in expect_ok(well("doctor", "--role", "hub")).out
+        wrong = {"LFK_TOPIC_DLQ": f"{topic_prefix}.misspelt", "MAIN_NODE_TEMP_FOLDER": str(tmp_path / "no" / "folder")}
+        (tmp_path / "no").write_text("a file", encoding="utf-8")
+        ill = Lfk(tmp_path, **{**root.environ, **wrong, **keys["producer"].environment()})
+        said = ill("doctor", "--role", "hub", "-q")
+    assert said.code == 2
+    fails = [line.split()[1] for line in said.out.splitlines() if line.startswith("fail")]
+    assert fails == ["store", "transcripts", "writing", "topics", "scratch"], said.out
+    for below, right in ((".lfk/", "ListBucket"), ("transcripts/", "ListBucket"), (".lfk/probes/", "PutObject")):
+        assert f"these keys lack s3:{right} below {prefix}/{below}" in said.out
+    assert f"there is no topic {topic_prefix}.misspelt  - create it with `lfk init`" in said.out
+    assert "set MAIN_NODE_TEMP_FOLDER" in said.out
+
+
 # --- the matrix
 
 Call = Callable[[Any, str, str], object]
