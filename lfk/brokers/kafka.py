@@ -176,7 +176,7 @@ class KafkaBroker:
         created = []
         for name, future in (self._contact.admin.create_topics(missing) if missing else {}).items():
             try:
-                _answer(future, f"creating {name}")
+                self._answer(future, f"creating {name}")
             except KafkaException as exception:
                 # Somebody else created it in between: what we wanted.
                 if exception.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
@@ -215,7 +215,10 @@ class KafkaBroker:
             asked = self._contact.admin.describe_configs(
                 [ConfigResource(RESOURCE_TOPIC, name) for name in counts], request_timeout=REQUEST_SECONDS
             )
-        return {resource.name: TopicState(counts[resource.name], _config(future)) for resource, future in asked.items()}
+        return {
+            resource.name: TopicState(counts[resource.name], self._config_of(future))
+            for resource, future in asked.items()
+        }
 
     def standing(self, group: str, topic: str) -> Mapping[Partition, Standing]:
         partitions = [TopicPartition(topic, number) for number in self._numbers(topic)]
@@ -233,7 +236,7 @@ class KafkaBroker:
             return
         with kafka_border("trimming"):
             for future in self._contact.admin.delete_records(marks, request_timeout=REQUEST_SECONDS).values():
-                _answer(future, "trimming")
+                self._answer(future, "trimming")
 
     def settles_atomically(self, name: str) -> bool:
         if self._transactional:
@@ -265,6 +268,28 @@ class KafkaBroker:
             except BrokerUnreachable as error:
                 # Clients go on trying, and those that cannot wait say so themselves.
                 log.warning("%s", error)
+
+    def _answer(self, future: Future[_T], doing: str) -> _T:
+        """What an admin request comes to.
+
+        Raises:
+            BrokerUnreachable: nothing in time; the client's own time-out may be the later one. A broker that told of
+                itself by a name which leads nowhere from here is named.
+            KafkaException: the broker's refusal.
+        """
+        try:
+            return future.result(REQUEST_SECONDS)
+        except FutureTimeout as exception:
+            reason = self._contact.reason()
+            raise BrokerUnreachable(f"{doing}: no answer in {REQUEST_SECONDS:.0f} s{reason}") from exception
+
+    def _config_of(self, future: Future[Mapping[str, Any]]) -> Mapping[str, str]:
+        """A topic's configuration; nothing where the credentials may not read it."""
+        try:
+            with kafka_border("describing topics"):
+                return {name: entry.value for name, entry in self._answer(future, "describing topics").items()}
+        except BrokerDenied:
+            return {}
 
     def _config_for(self, role: Mapping[str, Any]) -> dict[str, Any]:
         # The operator's own settings win over ours.
@@ -313,19 +338,6 @@ class KafkaBroker:
             consumer.close()
 
 
-def _answer(future: Future[_T], doing: str) -> _T:
-    """What an admin request comes to.
-
-    Raises:
-        BrokerUnreachable: nothing in time; the client's own time-out may be the later one.
-        KafkaException: the broker's refusal.
-    """
-    try:
-        return future.result(REQUEST_SECONDS)
-    except FutureTimeout as exception:
-        raise BrokerUnreachable(f"{doing}: no answer in {REQUEST_SECONDS:.0f} s") from exception
-
-
 def _is_there(topic: TopicMetadata) -> bool:
     """Whether the broker knows the topic.
 
@@ -345,15 +357,6 @@ def _is_led(topic: TopicMetadata | None, count: int) -> bool:
     if topic is None or topic.error is not None or len(topic.partitions) < count:
         return False
     return all(partition.leader >= 0 for partition in topic.partitions.values())
-
-
-def _config(future: Future[Mapping[str, Any]]) -> Mapping[str, str]:
-    """A topic's configuration; nothing where the credentials may not read it."""
-    try:
-        with kafka_border("describing topics"):
-            return {name: entry.value for name, entry in _answer(future, "describing topics").items()}
-    except BrokerDenied:
-        return {}
 
 
 def _places(offsets: Mapping[Partition, int]) -> list[TopicPartition]:

@@ -72,7 +72,7 @@ class Contact:
                 looked = True
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise BrokerUnreachable(f"{error.message}{self._reason()}") from error
+                    raise BrokerUnreachable(f"{error.message}{self.reason()}") from error
                 step = min(2 * step, left)
 
     def close(self) -> None:
@@ -95,7 +95,8 @@ class Contact:
     def _tls_fault(self, doing: str) -> LfkError | None:
         return tls_fault(self._config, doing)
 
-    def _reason(self) -> str:
-        """What librdkafka told last, other than that no broker is left."""
+    def reason(self) -> str:
+        """What librdkafka told last, other than that no broker is left; empty where it told nothing."""
+        self.admin.poll(0)
         told = [text for code, text in self._told.items() if code != KafkaError._ALL_BROKERS_DOWN]
         return f"; {told[-1]}" if told else ""

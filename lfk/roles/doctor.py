@@ -18,7 +18,7 @@ from enum import Enum
 from pathlib import Path
 
 from lfk.brokers.base import Broker, TopicPlan, TopicState
-from lfk.core.errors import ExitCode, LfkError, ModelMissing, Unreachable
+from lfk.core.errors import AccessDenied, ExitCode, LfkError, ModelMissing, ObjectMissing, Unreachable
 from lfk.core.location import Location
 from lfk.engine.base import EngineKind
 from lfk.roles.admin import topic_faults
@@ -95,6 +95,19 @@ def look_at_writing(store: ObjectStore, records: Location) -> Iterator[Check]:
             "this store decides no conditional writes; lfk looks before it writes",
             "two hubs may then do one job twice; use a store that answers If-None-Match, or run one hub",
         )
+
+
+def look_at_keys(store: ObjectStore, place: Location) -> Iterator[Check]:
+    """Whether the store takes the keys: all that keys which list nothing can be asked for while there is nothing."""
+    try:
+        store.read(place.join("doctor/nothing"), limit=0)
+    except ObjectMissing:
+        pass
+    except AccessDenied as error:
+        # What is missing is no more than forbidden to who may not list.
+        if not error.lacks_right:
+            raise
+    yield _ok("store", f"{place} answers, and knows these keys")
 
 
 def look_at_broker(broker: Broker) -> Iterator[Check]:

@@ -225,12 +225,12 @@ def _refused(error: vendor.ClientError, location: Location) -> LfkError:
     message = ascii(str(answer.get("Message", "")))[1:-1][:_SHOWN]
     call = f" to {error.operation_name}" if cls is AccessDenied else ""
     text = f"{location}: the store answered {code}{call}" + (f" ({message})" if message else "")
-    hint = _HINTS.get(code)
-    if cls is AccessDenied and hint is None and code in _NO_RIGHT:
+    if code in _NO_RIGHT:
         right = _RIGHTS.get(error.operation_name, error.operation_name)
         below = location if not location.key or location.key.endswith("/") else location.parent
         hint = f"these keys lack {right} below {below}; docs/access.md has what each role needs"
-    return cls(text, hint=hint)
+        return AccessDenied(text, hint=hint, lacks_right=True)
+    return cls(text, hint=_HINTS.get(code))
 
 
 def _failed(error: Exception, where: str) -> LfkError:

@@ -54,8 +54,7 @@ _LISTENING = (
 )  # fmt: skip
 
 
-#: What the keys of one role may look at (docs/access.md): its looks, and its topics by their settings. Nothing tells a
-#: consumer's keys, which list nothing, whether they may read before there is something to read.
+#: What the keys of one role may look at (docs/access.md): its looks, and its topics by their settings.
 _LOOKS = {
     "producer": ("settings", "audio", "forgotten", "tombstones", "broker", "registry"),
     "hub": (
@@ -67,7 +66,7 @@ _LOOKS = {
         *("broker", "registry", "listen"),
     ),
     "gateway": ("settings", "audio", "forgotten", "broker", "registry", "scratch"),
-    "consumer": ("settings", "broker", "registry"),
+    "consumer": ("settings", "keys", "broker", "registry"),
     "web": ("settings", "audio", "transcripts", "owners", "failed", "hubs", "speakers", "broker", "registry"),
 }
 _TOPICS = {
@@ -110,10 +109,18 @@ def doctor_looks(settings: Settings, role: str | None = None) -> Mapping[str, Lo
     }
     if role is None:
         return looks
+    # In place of a listing, which a consumer's keys may not make.
+    looks["keys"] = partial(_look_at_keys, settings, store)
     for folder in _RECORDS:
         looks[folder] = partial(_look_into_records, settings, store, folder)
     more = _CHANGING if role == "web" and settings.web_token else ()
     return {name: looks[name] for name in (*_LOOKS[role], *more) if name in looks}
+
+
+def _look_at_keys(settings: Settings, store: Callable[[], ObjectStore]) -> Iterator[Check]:
+    from lfk.roles import doctor
+
+    yield from doctor.look_at_keys(store(), roots(settings).transcripts)
 
 
 def _look_into_records(settings: Settings, store: Callable[[], ObjectStore], folder: str) -> Iterator[Check]:

@@ -1,14 +1,14 @@
 """The pages for users as data: the commands they show, and what they say comes out.
 
 A command is a line behind ``$`` in a block, or a line of a ``sh`` block; the lines behind it are its output, in which
-``…`` stands for anything.
+``…`` stands for anything. A name before the ``$`` is that of the machine where it is typed.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,6 +18,9 @@ PAGES = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "d
 
 _FENCE = re.compile(r"^```(\w*)\s*$")
 _INLINE = re.compile(r"`([^`\n]+)`")
+_PROMPT = re.compile(r"^(?P<machine>[a-z]*)\$ ")
+#: Lines that a command reads follow it, up to this word.
+_READS = re.compile(r"<<'(\w+)'$")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Shown:
     at: int
     command: str
     output: tuple[str, ...] = field(default=())
+    #: The name in its prompt; most pages need one machine, and give it none.
+    machine: str = ""
 
     def __str__(self) -> str:
         return f"{self.page}:{self.at}: {self.command}"
@@ -68,20 +73,27 @@ def commands(page: str) -> list[Shown]:
 
 
 def _commands(page: str, block: Block) -> Iterator[Shown]:
-    marked = any(line.startswith("$ ") for line in block.lines)
+    marked = any(_PROMPT.match(line) for line in block.lines)
     if not marked and block.language != "sh":
         return
     current: Shown | None = None
+    # What ends the command's own lines: a line without a backslash, or the word that it reads up to.
+    ends: str | None = None
     continued = False
     for number, line in enumerate(block.lines, start=block.at):
-        if continued and current is not None:
-            current = Shown(page, current.at, f"{current.command}\n{line}")
-        elif line.startswith("$ ") or (not marked and line.strip() and not line.startswith("#")):
+        prompt = _PROMPT.match(line)
+        if current is not None and (continued or ends is not None):
+            current = replace(current, command=f"{current.command}\n{line}")
+            ends = None if line == ends else ends
+        elif prompt or (not marked and line.strip() and not line.startswith("#")):
             if current is not None:
                 yield current
-            current = Shown(page, number, line.removeprefix("$ "))
+            machine = prompt["machine"] if prompt else ""
+            current = Shown(page, number, line[prompt.end() :] if prompt else line, machine=machine)
+            reads = _READS.search(line)
+            ends = reads[1] if reads else None
         elif current is not None and line.strip():
-            current = Shown(page, current.at, current.command, (*current.output, line))
+            current = replace(current, output=(*current.output, line))
         continued = current is not None and not current.output and current.command.endswith("\\")
     if current is not None:
         yield current

@@ -1,7 +1,10 @@
 """Runs the commands of a page one after the other, as its reader would, and looks at what comes out.
 
 A page has a *scene*: the files, objects and messages that it takes for granted, and what happens between its commands.
-A service is told to stop once it has shown what its page shows, unless what follows needs it.
+A service is told to stop once it has shown what its page shows, unless what follows needs it; where the page then shows
+its screen again, it must show that in time.
+
+Where prompts name machines, each has a folder and an environment of its own, which is also its home.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +40,8 @@ class Scene:
     """What a page takes for granted."""
 
     prepare: Callable[[Lfk], object] = lambda _lfk: None
+    #: What is there for as long as the page is walked.
+    around: Callable[[Lfk], AbstractContextManager[object]] = lambda _lfk: nullcontext()
     #: What happens before a command that begins so.
     before: Mapping[str, Callable[[Lfk], object]] = field(default_factory=dict)
     #: What stands on the page for something that differs by run, and how it is found out.
@@ -49,33 +55,65 @@ class Scene:
     elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Service:
+    """A command that stays, and where what it prints goes."""
+
+    shown: Shown
+    process: subprocess.Popen[str]
+    log: Path
+
+
 def walk(page: str, scene: Scene, lfk: Lfk) -> None:
     """Every command of the page, in its order.
 
     Raises:
         AssertionError: a command fails, or does not print what the page shows.
     """
+    lfk.environ = {**lfk.environ, **scene.environ}
+    machines = {"": lfk}
+    _install(lfk)
+    services: list[_Service] = []
+    with scene.around(lfk):
+        scene.prepare(lfk)
+        try:
+            for number, shown in enumerate(commands(page)):
+                if shown.machine not in machines:
+                    machines[shown.machine] = _machine(shown.machine, lfk)
+                _step(shown, scene, machines, services, lfk.folder / f".service-{number}")
+        finally:
+            for service in services:
+                _end(service)
+
+
+def _machine(name: str, lfk: Lfk) -> Lfk:
+    """One that shares nothing with the others but what the scene gives to all."""
+    folder = lfk.folder / name
+    folder.mkdir(exist_ok=True)
+    # What an installation or a cache left elsewhere must not come from another machine.
+    machine = Lfk(folder, **{**lfk.environ, "HOME": str(folder), "XDG_STATE_HOME": str(folder / ".local" / "state")})
+    _install(machine)
+    return machine
+
+
+def _install(lfk: Lfk) -> None:
+    """``lfk`` is the command on that machine, as it is after the page's installation."""
     binaries = lfk.folder / ".venv" / "bin"
     binaries.mkdir(parents=True)
     wrapper = binaries / "lfk"
     python, *rest = lfk.argv()
     wrapper.write_text(f'#!/bin/sh\nexec {python} {" ".join(rest)} "$@"\n', encoding="utf-8")
     wrapper.chmod(0o755)
-    lfk.environ = {**lfk.environ, **scene.environ, "PATH": f"{binaries}:{lfk.environ['PATH']}"}
-    scene.prepare(lfk)
-    services: list[tuple[Shown, subprocess.Popen[str], Path]] = []
-    try:
-        for number, shown in enumerate(commands(page)):
-            _step(shown, scene, lfk, services, lfk.folder / f".service-{number}")
-    finally:
-        for shown, service, log in services:
-            _end(shown, service, log)
+    lfk.environ = {**lfk.environ, "PATH": f"{binaries}:{lfk.environ['PATH']}"}
 
 
-def _step(
-    shown: Shown, scene: Scene, lfk: Lfk, services: list[tuple[Shown, subprocess.Popen[str], Path]], log: Path
-) -> None:
+def _step(shown: Shown, scene: Scene, machines: Mapping[str, Lfk], services: list[_Service], log: Path) -> None:
     if _first(scene.elsewhere, shown.command) is not None:
+        return
+    lfk = machines[shown.machine]
+    runs = [one for one in services if (one.shown.machine, one.shown.command) == (shown.machine, shown.command)]
+    if runs:
+        _await(shown, runs[0])
         return
     command = shown.command
     for text, find in scene.stands_for.items():
@@ -85,10 +123,10 @@ def _step(
     if happens is not None:
         happens(lfk)
     if _STAYS.search(command):
-        services.append((shown, _start(command, lfk, log), log))
-        _await(shown, services[-1][1], log)
+        services.append(_Service(shown, _start(command, lfk, log), log))
+        _await(shown, services[-1])
         if not any(command.startswith(begins) for begins in scene.lingers):
-            _end(*services.pop())
+            _end(services.pop())
         return
     done = subprocess.run(
         ["bash", "-c", command],
@@ -123,12 +161,13 @@ def _start(command: str, lfk: Lfk, log: Path) -> subprocess.Popen[str]:
         )
 
 
-def _await(shown: Shown, service: subprocess.Popen[str], log: Path) -> None:
+def _await(shown: Shown, service: _Service) -> None:
     """Until it has shown what the page shows; where that is nothing, it must last a moment."""
     began = time.monotonic()
     while True:
-        printed = log.read_text(encoding="utf-8")
-        assert service.poll() is None, f"{shown}\nended with {service.returncode}:\n{printed}"
+        printed = service.log.read_text(encoding="utf-8")
+        code = service.process.poll()
+        assert code is None, f"{shown}\nended with {code}:\n{printed}"
         waited = time.monotonic() - began
         unlike = missing(shown.output, printed)
         if not unlike and waited >= _LASTS:
@@ -137,12 +176,12 @@ def _await(shown: Shown, service: subprocess.Popen[str], log: Path) -> None:
         time.sleep(0.1)
 
 
-def _end(shown: Shown, service: subprocess.Popen[str], log: Path) -> None:
-    service.send_signal(signal.SIGTERM)
+def _end(service: _Service) -> None:
+    service.process.send_signal(signal.SIGTERM)
     try:
-        service.wait(_WITHIN)
+        code = service.process.wait(_WITHIN)
     except subprocess.TimeoutExpired:
-        service.kill()
-        service.wait()
+        service.process.kill()
+        service.process.wait()
         raise
-    assert service.returncode in (0, 1), f"{shown}\nended with {service.returncode}:\n{log.read_text(encoding='utf-8')}"
+    assert code in (0, 1), f"{service.shown}\nended with {code}:\n{service.log.read_text(encoding='utf-8')}"

@@ -146,6 +146,11 @@ def test_a_right_that_is_missing_is_named(
         listing = lfk("check")
         make_recordings(tmp_path / "recordings", 1)
         writing = lfk("sync", "recordings")
+        other = {**keys.environment(), "AWS_SECRET_ACCESS_KEY": "of another"}
+        wrong = Lfk(tmp_path, LFK_STORE=f"s3://{minio_bucket}/lfk", **other)("doctor", "--role", "consumer")
+        right = lfk("doctor", "--role", "consumer")
+    assert "SignatureDoesNotMatch to GetObject" in wrong.out
+    assert f"ok    store         s3://{minio_bucket}/lfk/transcripts/ answers, and knows these keys" in right.out
     assert listing.code == 2
     assert "AccessDenied to ListObjectsV2" in listing.err
     assert f"these keys lack s3:ListBucket below s3://{minio_bucket}/lfk/" in listing.err

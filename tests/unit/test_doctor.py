@@ -76,6 +76,25 @@ def test_a_place_that_is_missing() -> None:
         list(doctor.look_at_place(MemoryStore(buckets=()), RECORDS))
 
 
+def test_keys_that_may_list_nothing_are_told_from_keys_that_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    (check,) = doctor.look_at_keys(store, RECORDS)
+    assert check.verdict is Verdict.OK
+
+    def refuse(*, lacks_right: bool) -> None:
+        def read(*_asked: object, **_bound: object) -> None:
+            raise AccessDenied("not you", lacks_right=lacks_right)
+
+        monkeypatch.setattr(store, "read", read)
+
+    refuse(lacks_right=True)
+    (check,) = doctor.look_at_keys(store, RECORDS)
+    assert check.verdict is Verdict.OK
+    refuse(lacks_right=False)
+    with pytest.raises(AccessDenied):
+        list(doctor.look_at_keys(store, RECORDS))
+
+
 def test_topics_that_are_missing_fail_and_topics_that_are_poor_warn() -> None:
     broker = MemoryBroker()
     plans = topic_plans(Settings())
@@ -109,7 +128,7 @@ def test_a_role_is_looked_at_for_what_its_keys_reach() -> None:
     assert set(doctor_looks(settings, "producer")) == {"settings", "audio", "forgotten", "tombstones", "broker"}
     assert set(doctor_looks(settings, "gateway")) == {"settings", "audio", "forgotten", "broker", "scratch"}
     assert "listen" in doctor_looks(settings, "listen")
-    assert set(doctor_looks(settings, "consumer")) == {"settings", "broker"}
+    assert set(doctor_looks(settings, "consumer")) == {"settings", "keys", "broker"}
     reading, changing = (set(doctor_looks(one, "web")) for one in (settings, replace(settings, web_token="x" * 16)))
     assert changing - reading == {"tombstones", "forgotten", "scratch"}
     assert all(doctor_looks(settings, role) for role in ROLES)

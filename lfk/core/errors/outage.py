@@ -19,7 +19,10 @@ class BrokerUnreachable(Unreachable):
     """No Kafka broker answers."""
 
     code = "broker_unreachable"
-    hint = "check BOOTSTRAP_SERVERS and that the broker runs; `lfk doctor` tests it"
+    hint = (
+        "check BOOTSTRAP_SERVERS, that the broker runs, and that this machine reaches the address it advertises; "
+        "`lfk doctor` tests it"
+    )
 
 
 class StoreUnreachable(Unreachable):

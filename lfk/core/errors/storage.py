@@ -50,6 +50,11 @@ class AccessDenied(StoreError):
     suspect = Suspect.STORE
     hint = "check the credentials and what they may do in that bucket; `lfk doctor` tests it"
 
+    def __init__(self, message: str, *, hint: str | None = None, lacks_right: bool = False) -> None:
+        """``lacks_right``: the store took the keys, and refused this one call."""
+        super().__init__(message, hint=hint)
+        self.lacks_right = lacks_right
+
 
 class AudioForgotten(StoreError):
     """Audio that was removed on request. Its answers leave no record of it in the store, and no dead letter."""
