@@ -7,7 +7,10 @@ tensors from a folder and nothing else: no code, no download.
 from __future__ import annotations
 
 import pickle
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import nltk
@@ -53,11 +56,7 @@ class Aligner:
             pickle.UnpicklingError,
         ) as error:
             raise ModelInvalid(f"{weights.name} cannot be loaded: {type(error).__name__}") from error
-        try:
-            nltk.data.find(f"tokenizers/punkt_tab/{PUNKT_LANGUAGES.get(language, 'english')}/")
-        except LookupError as error:
-            # whisperx would try to download it.
-            raise ModelMissing("the data that sentences are split with is missing", hint="reinstall lfk") from error
+        _provide_sentences(PUNKT_LANGUAGES.get(language, "english"))
         self._model = model.to(device.name).eval()
         self._about = {
             "language": language,
@@ -101,6 +100,29 @@ class Aligner:
             return [segment]
         duration = len(audio[0] if audio.ndim > 1 else audio) / SAMPLE_RATE
         return [_segment(one, segment, duration) for one in result["segments"]] or [segment]
+
+
+def _provide_sentences(language: str) -> None:
+    """See to it that NLTK can split the language's sentences.
+
+    It refuses files that have a second name on the disk, as those of an installation have that shares them with a
+    cache (uv does so); this process's own temporary folder gets a copy, a hundred kilobytes at most.
+
+    Raises:
+        ModelMissing: the data is not part of this installation.
+    """
+    name = f"tokenizers/punkt_tab/{language}"
+    own = Path(tempfile.gettempdir(), "sentences")
+    if (own / name).is_dir():
+        return
+    try:
+        installed = nltk.data.find(f"{name}/")
+    except LookupError as error:
+        # whisperx would try to download it.
+        raise ModelMissing("the data that sentences are split with is missing", hint="reinstall lfk") from error
+    shutil.copytree(str(installed), own / name)
+    if str(own) not in nltk.data.path:
+        nltk.data.path.insert(0, str(own))
 
 
 def _segment(found: Mapping[str, Any], whole: Segment, duration: float) -> Segment:

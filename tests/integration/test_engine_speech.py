@@ -56,15 +56,24 @@ DIARISATION: tuple[Any, ...] = ("transcribe", "align", "diarise")
 MOST_WRONG = 0.1
 
 
-def start(**config: Any) -> ProcessEngine:
-    environment = engine_environment({**os.environ, "PYTHONPATH": str(ROOT)}, 1, sentence_data())
+def start(sentences: Path | None = None, **config: Any) -> ProcessEngine:
+    environment = engine_environment({**os.environ, "PYTHONPATH": str(ROOT)}, 1, sentences or sentence_data())
     config = {"preload": [MODEL], "max_seconds": MOST_SECONDS, **config}
     return ProcessEngine(Launch("tests.integration.engine_offline:build", environment, config), LIMITS)
 
 
+def shared_with_a_cache(folder: Path) -> Path:
+    """The data that sentences are split with, each file under two names, as uv installs it."""
+    data = sentence_data()
+    assert data is not None
+    shutil.copytree(data, folder / "installed")
+    shutil.copytree(folder / "installed", folder / "cache", copy_function=os.link)
+    return folder / "installed"
+
+
 @pytest.fixture(scope="module")
-def engine() -> Iterator[ProcessEngine]:
-    one = start()
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessEngine]:
+    one = start(shared_with_a_cache(tmp_path_factory.mktemp("nltk")))
     yield one
     one.close()
 
