@@ -2,22 +2,54 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lfk.cli.console import Console
 from lfk.core.messages import Announcement
 from lfk.core.printable import printable
 from lfk.core.timecode import clock
-from lfk.roles.hub.plan import Summary
+
+if TYPE_CHECKING:
+    from lfk.roles.hub.plan import Summary
 
 #: Longer than any line here; what is longer is not worth a look.
 _LINE = 10_000
+#: Distinct warnings; those that name a file are endless.
+_REMEMBERED = 200
 #: In the order of the work.
 _STAGES = ("queued", "fetch", "decode", "transcribe", "align", "diarise", "write")
 
 
-def show_answer(console: Console, answer: Announcement) -> None:
-    """One line for one announcement."""
-    # A file's name may hold line breaks; a line that it forges must not pass for one of ours.
-    console.note("transcript", answer.to_dict(), printable(answer_line(answer), _LINE))
+class Notes:
+    """What announcements warn of, each text once: a thousand jobs of one hub have the same to say."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told: set[str] = set()
+
+    def show(self, answer: Announcement) -> None:
+        """Lines for people; as JSON the announcement itself has its warnings."""
+        for warning in answer.warnings:
+            if warning in self._told:
+                continue
+            if len(self._told) >= _REMEMBERED:
+                self._told.clear()
+            self._told.add(warning)
+            self._console.say(f"  note: {printable(warning, _LINE)}")
+
+
+class Answers:
+    """The answers of a hub on screen."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._notes = Notes(console)
+
+    def show(self, answer: Announcement) -> None:
+        """One line, and its warnings where they are new."""
+        # A file's name may hold line breaks; a line that it forges must not pass for one of ours.
+        self._console.note("transcript", answer.to_dict(), printable(answer_line(answer), _LINE))
+        self._notes.show(answer)
 
 
 def answer_line(answer: Announcement) -> str:

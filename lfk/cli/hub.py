@@ -23,16 +23,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
     """Run one hub."""
     from lfk import wiring
-    from lfk.cli.answers import show_answer, show_summary
+    from lfk.cli.answers import Answers, show_summary
     from lfk.cli.signals import stop_on_signal
 
     with stop_on_signal() as stop, wiring.open_telemetry(settings, "hub") as telemetry:
         store = wiring.open_store(settings)
         with (
             wiring.running_broker(settings, store) as broker,
-            wiring.open_hub(
-                settings, store, broker, stop, lambda answer: show_answer(console, answer), telemetry
-            ) as hub,
+            wiring.open_hub(settings, store, broker, stop, Answers(console).show, telemetry) as hub,
         ):
             console.say(f"hub ready: broker {broker.address}, store {wiring.store_root(settings)}")
             summary = hub.run()

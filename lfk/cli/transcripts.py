@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lfk.cli.answers import Notes, answer_line
 from lfk.cli.console import Console
 from lfk.core.errors import ExitCode, LfkError, UsageError
 from lfk.core.messages import Announcement
@@ -97,12 +98,14 @@ class _Screen:
         """``texts``: the texts are the results, so that everything else may be quieted."""
         self._console = console
         self._texts = texts
+        self._notes = Notes(console)
 
     def announced(self, announcement: Announcement) -> None:
         # One line, whatever names with line breaks would make of it.
         line = _one_line(_line(announcement))
         if not self._texts or self._console.as_json or self._console.verbosity > 0:
             self._console.result("transcript", announcement.to_dict(), line)
+            self._notes.show(announcement)
         elif announcement.error is not None:
             self._console.warn(line)
 
@@ -136,8 +139,6 @@ def _one_line(text: object) -> str:
 
 def _line(announcement: Announcement) -> str:
     """``done  0:00:25  simple.tiny  audio  files``, or why it failed."""
-    from lfk.cli.answers import answer_line
-
     if announcement.error is not None:
         return answer_line(announcement)
     length = "-" if announcement.duration is None else clock(announcement.duration)

@@ -39,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> ExitCode:
     """Run until stopped."""
     from lfk import wiring
-    from lfk.cli.answers import show_answer, show_summary
+    from lfk.cli.answers import Answers, show_summary
     from lfk.cli.signals import stop_on_signal
     from lfk.cli.sync_display import SyncDisplay
 
@@ -49,9 +49,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
         display = SyncDisplay(console, None, dry_run=False)
         with (
             wiring.running_broker(settings, store) as broker,
-            wiring.open_hub(
-                settings, store, broker, stop, lambda answer: show_answer(console, answer), telemetry
-            ) as hub,
+            wiring.open_hub(settings, store, broker, stop, Answers(console).show, telemetry) as hub,
             wiring.watching(settings, job, store, display, stop, telemetry),
         ):
             console.say(f"watching {job.source}; transcripts go to {wiring.roots(settings).transcripts}")

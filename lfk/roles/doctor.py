@@ -167,6 +167,18 @@ def look_at_engine(kind: EngineKind, model: str, fallback: str | None) -> Iterat
         yield _ok("model", f"{identity.name}, revision {identity.revision}")
 
 
+def look_for_voices(at_hand: bool) -> Iterator[Check]:
+    """Whether it can be told who speaks: the one stage whose weights come with no package that a hub needs anyway."""
+    if at_hand:
+        yield _ok("model", "embedding, which tells voices apart")
+    else:
+        yield _warn(
+            "model",
+            "the weights of embedding are not at hand: diarisation tells no speakers",
+            "pip install --no-deps Resemblyzer, or push them to the store from where they are (docs/models.md)",
+        )
+
+
 def look_for_module(module: str, extra: str) -> Iterator[Check]:
     """Whether a package is installed, without importing it."""
     if importlib.util.find_spec(module) is not None:

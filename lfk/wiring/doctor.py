@@ -102,7 +102,7 @@ def doctor_looks(settings: Settings, role: str | None = None) -> Mapping[str, Lo
         "broker": lambda: _look_at_broker(settings, store(), role),
         **({"registry": lambda: look_at_schemas(settings)} if settings.registry_url else {}),
         "listen": lambda: _look_at_listening(settings, asked=role is not None),
-        "engine": lambda: _look_at_engine(settings),
+        "engine": lambda: _look_at_engine(settings, store()),
         "ffmpeg": doctor.look_for_ffmpeg,
         "gpu": lambda: doctor.look_for_gpu(settings.device),
         "scratch": lambda: doctor.look_at_scratch(scratch, settings.scratch_bytes),
@@ -110,17 +110,11 @@ def doctor_looks(settings: Settings, role: str | None = None) -> Mapping[str, Lo
     if role is None:
         return looks
     # In place of a listing, which a consumer's keys may not make.
-    looks["keys"] = partial(_look_at_keys, settings, store)
+    looks["keys"] = lambda: doctor.look_at_keys(store(), roots(settings).transcripts)
     for folder in _RECORDS:
         looks[folder] = partial(_look_into_records, settings, store, folder)
     more = _CHANGING if role == "web" and settings.web_token else ()
     return {name: looks[name] for name in (*_LOOKS[role], *more) if name in looks}
-
-
-def _look_at_keys(settings: Settings, store: Callable[[], ObjectStore]) -> Iterator[Check]:
-    from lfk.roles import doctor
-
-    yield from doctor.look_at_keys(store(), roots(settings).transcripts)
 
 
 def _look_into_records(settings: Settings, store: Callable[[], ObjectStore], folder: str) -> Iterator[Check]:
@@ -178,8 +172,9 @@ def _look_at_listening(settings: Settings, *, asked: bool) -> Iterator[Check]:
         yield doctor.Check("listen", doctor.Verdict.OK, source.check())
 
 
-def _look_at_engine(settings: Settings) -> Iterator[Check]:
+def _look_at_engine(settings: Settings, store: ObjectStore) -> Iterator[Check]:
     from lfk.roles import doctor
+    from lfk.wiring.models import open_library, stored_models
 
     if settings.engine == "whisperx":
         found = list(doctor.look_for_module("whisperx", "hub"))
@@ -189,3 +184,6 @@ def _look_at_engine(settings: Settings) -> Iterator[Check]:
     catalogue = roots(settings).catalogue
     exact = catalogue.served_by[catalogue.require(settings.default_model)]
     yield from doctor.look_at_engine(engine_kind(settings), exact, settings.model_fallbacks.get(exact))
+    if settings.engine == "whisperx":
+        here = open_library(settings, None).find("embedding") is not None
+        yield from doctor.look_for_voices(here or "embedding" in stored_models(settings, store).names())

@@ -179,6 +179,13 @@ def test_the_default_model_or_what_serves_it() -> None:
     assert all(check.hint for check in checks)
 
 
+@pytest.mark.parametrize(("at_hand", "verdict"), [(True, Verdict.OK), (False, Verdict.WARN)])
+def test_voices_that_cannot_be_told_apart_are_no_failure(at_hand: bool, verdict: Verdict) -> None:
+    (check,) = doctor.look_for_voices(at_hand)
+    assert check.verdict is verdict
+    assert bool(check.hint) is not at_hand
+
+
 def test_a_package_is_looked_for_and_not_imported() -> None:
     (there,) = doctor.look_for_module("this", "hub")
     (absent,) = doctor.look_for_module("no_such_package_of_lfk", "hub")
