@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import wave
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from tests.acceptance.test_bad_input import closed_port
 from tests.acceptance.test_pipeline import expect_ok, on_servers
 from tests.docs.pages import PAGES, ROOT, commands
 from tests.docs.walk import Scene, walk
+from tests.services.minio_roles import user_with
 from tests.services.s3 import S3Server
 
 pytestmark = [pytest.mark.kafka, pytest.mark.s3, pytest.mark.slow]
@@ -234,6 +238,52 @@ def a_talk_to_forget(lfk: Lfk) -> None:
     transcribed(lfk)
 
 
+class ThreeMachines:
+    """Machines that know broker, store and keys from their own ``.env``, and from nothing else."""
+
+    def __init__(self) -> None:
+        #: What the files on the page say, and what is said here instead; known once there are keys.
+        self.stands_for: dict[str, Callable[[Lfk], str]] = {}
+
+    @contextmanager
+    def around(self, lfk: Lfk) -> Iterator[None]:
+        server, bucket = objects(lfk), bucket_of(lfk)
+        server.client().delete_bucket(Bucket=bucket)
+        real = {
+            "central:9094": lfk.environ["BOOTSTRAP_SERVERS"],
+            "http://central:9000": server.endpoint_url,
+            "s3://recordings/lfk": lfk.environ["LFK_STORE"],
+            "KEY_ID=lfk": f"KEY_ID={server.access_key}",
+            "ADMIN_SECRET": server.secret_key,
+        }
+        files_say = ("BOOTSTRAP_SERVERS", "LFK_STORE", *server.environment())
+        lfk.environ = {name: value for name, value in lfk.environ.items() if name not in files_say}
+        with ExitStack() as stack:
+            for role, policy in policies(lfk.folder, bucket):
+                keys = stack.enter_context(user_with(server, policy))
+                real |= {f"KEY_ID={role}": f"KEY_ID={keys.access_key}", f"{role.upper()}_SECRET": keys.secret_key}
+            self.stands_for |= {shown: lambda _lfk, value=value: value for shown, value in real.items()}
+            yield
+
+    def recordings(self, lfk: Lfk) -> None:
+        """They lie in the home of who has the producer."""
+        home = lfk.folder / "producer"
+        home.mkdir()
+        for name in ("sense-and-sensibility-1.flac", "conversation.flac"):
+            shutil.copyfile(_SPEECH / name, home / name)
+
+
+def policies(folder: Path, bucket: str) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """What the page's ``access.py`` writes for the roles whose machines it sets up."""
+    written = folder / "policies"
+    script = [sys.executable, str(ROOT / "deploy" / "access.py"), f"s3://{bucket}/lfk", str(written)]
+    subprocess.run(script, check=True, capture_output=True, timeout=60)
+    for role in ("producer", "hub", "consumer"):
+        yield role, json.loads((written / f"{role}.json").read_text(encoding="utf-8"))
+
+
+_MACHINES = ThreeMachines()
+
 SCENES: Mapping[str, Scene] = {
     "docs/access.md": Scene(
         elsewhere={
@@ -348,6 +398,27 @@ SCENES: Mapping[str, Scene] = {
         },
         some_fail=("lfk sync course",),
         elsewhere={"lfk status": "tests/integration/test_backlog.py"},
+    ),
+    "docs/three-machines.md": Scene(
+        around=_MACHINES.around,
+        prepare=_MACHINES.recordings,
+        stands_for=_MACHINES.stands_for,
+        before={
+            "lfk doctor --role hub": setting(LFK_ENGINE="whisperx"),
+            "lfk hub": setting(LFK_ENGINE="canned"),
+        },
+        lingers=("lfk hub", "lfk sync --watch", "lfk transcripts --follow"),
+        elsewhere={
+            "lfk/deploy/compose/prepare": "tests/deploy/test_compose.py",
+            "sed -i": "tests/deploy/test_compose.py",
+            "docker compose": "tests/deploy/test_compose.py",
+            "python3 -m venv": "tests/deploy/test_distributions.py",
+            "pip install": "tests/deploy/test_distributions.py::test_every_thin_role_works_in_a_base_installation",
+            "mc alias": "tests/integration/test_access.py::test_every_role_can_do_its_work",
+            "python lfk/deploy/access.py": "tests/integration/test_access.py::test_policies_for_another_store",
+            "for role in": "tests/integration/test_access.py::test_every_role_can_do_its_work",
+            "head -n 6": "tests/acceptance/test_demo.py::test_the_demo_on_bundled_speech",
+        },
     ),
     "docs/upgrading.md": Scene(elsewhere={"make release": "tests/deploy/test_release.py"}),
     "docs/web.md": Scene(
