@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lfk.core.approaches import Stage
+from lfk.core.errors import LfkError
 from lfk.core.measured import Timed
 from lfk.engine.base import Task
 from lfk.engine.pool import EnginePool
@@ -63,8 +64,13 @@ def _through(pool: EnginePool, audio: Sequence[Path], model: str) -> tuple[float
             number, path = numbered
             own = Path(scratch, str(number))
             own.mkdir()
-            with pool.engine() as engine:
-                outcome = engine.run(Task(path, "0" * 64, STAGES, model, {}, own))
+            try:
+                with pool.engine() as engine:
+                    outcome = engine.run(Task(path, "0" * 64, STAGES, model, {}, own))
+            except LfkError as error:
+                # Of several recordings, which: an engine's error does not name its own.
+                error.message = f"{path}: {error.message}"
+                raise
             return outcome.transcript.duration or 0.0
 
         heard = sum(threads.map(one, enumerate(audio)))

@@ -70,6 +70,13 @@ def count(text: str) -> int:
     return value
 
 
+def at_least_one(text: str) -> int:
+    value = count(text)
+    if not value:
+        raise ValueError("expected a number from 1 on")
+    return value
+
+
 def ratio(text: str) -> float:
     value = float(text)
     if not 0 < value <= 1:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from lfk.core.approaches import KNOWN_MODELS
-from lfk.core.errors import ModelMissing
+from lfk.core.errors import ModelMissing, UsageError
 from lfk.environment import inherited
 from lfk.settings import Settings
 from lfk.wiring.engines import engine_kind, engine_limits, worker_count
@@ -27,7 +27,12 @@ def bench_ways(settings: Settings) -> Iterator[tuple[Mapping[str, EnginePool], s
 
     Raises:
         ModelMissing, EngineUnavailable: nothing to measure with.
+        UsageError: an engine that makes its text up.
     """
+    if settings.engine != "whisperx":
+        raise UsageError(
+            f"LFK_ENGINE={settings.engine} transcribes nothing, so there is nothing to measure", hint="unset LFK_ENGINE"
+        )
     from lfk.engine.bare import BareKind
     from lfk.engine.pool import EnginePool
     from lfk.engine.weights import EngineWeights

@@ -113,7 +113,7 @@ def _step(shown: Shown, scene: Scene, machines: Mapping[str, Lfk], services: lis
     lfk = machines[shown.machine]
     runs = [one for one in services if (one.shown.machine, one.shown.command) == (shown.machine, shown.command)]
     if runs:
-        _await(shown, runs[0])
+        _await(shown, runs[0], lasts=0.0)
         return
     command = shown.command
     for text, find in scene.stands_for.items():
@@ -161,8 +161,8 @@ def _start(command: str, lfk: Lfk, log: Path) -> subprocess.Popen[str]:
         )
 
 
-def _await(shown: Shown, service: _Service) -> None:
-    """Until it has shown what the page shows; where that is nothing, it must last a moment."""
+def _await(shown: Shown, service: _Service, lasts: float = _LASTS) -> None:
+    """Until it has shown what the page shows and has lasted for so many seconds, should it show nothing."""
     began = time.monotonic()
     while True:
         printed = service.log.read_text(encoding="utf-8")
@@ -170,7 +170,7 @@ def _await(shown: Shown, service: _Service) -> None:
         assert code is None, f"{shown}\nended with {code}:\n{printed}"
         waited = time.monotonic() - began
         unlike = missing(shown.output, printed)
-        if not unlike and waited >= _LASTS:
+        if not unlike and waited >= lasts:
             return
         assert waited < _SHOWN_WITHIN, f"{shown}\ndoes not print\n" + "\n".join(unlike) + f"\nbut\n{printed}"
         time.sleep(0.1)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lfk.core.errors import AudioUndecodable
 from lfk.core.measured import Timed
 from lfk.engine.canned import CannedKind
 from lfk.engine.pool import EnginePool
@@ -40,6 +41,19 @@ def test_engines_work_side_by_side_and_take_turns_with_the_others(ways: dict[str
     # Six jobs of 50 ms: one after the other, and two each.
     assert min(one.seconds) >= 0.3
     assert min(three.seconds) < 0.3
+
+
+def test_a_recording_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_asked: object) -> None:
+        raise AudioUndecodable("no recording")
+
+    monkeypatch.setattr("lfk.engine.canned.CannedEngine.run", refuse)
+    pool = EnginePool(CannedKind(0.0), 1)
+    try:
+        with pytest.raises(AudioUndecodable, match=r"^notes\.wav: no recording$"):
+            measure({"one": pool}, [Path("notes.wav")], "tiny.en", 1, threading.Event(), lambda *_turn: None)
+    finally:
+        pool.close()
 
 
 def test_a_round_that_is_broken_off_does_not_count(ways: dict[str, EnginePool]) -> None:
