@@ -15,6 +15,7 @@ from lfk.brokers.kafka_reader import TopicReader
 from lfk.core.errors import BrokerUnreachable
 from tests.conftest import StartServer
 from tests.services import kafka as kafka_server
+from tests.services.process import free_ports
 from tests.waiting import wait_until
 
 TOPIC = "silent.audio"
@@ -45,6 +46,23 @@ def test_a_silent_broker_is_an_outage(own_server: StartServer, monkeypatch: pyte
                 ask(broker)
     finally:
         server.process.resume()
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_a_broker_that_sends_its_clients_astray_is_caught_at_it(
+    own_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers, and advertises an address that leads nowhere: the commonest fault where machines are several."""
+    for module in (kafka_module, kafka_contact):
+        monkeypatch.setattr(module, "REQUEST_SECONDS", 2.0)
+    (astray,) = free_ports(1)
+    server = own_server(kafka_server, advertised=astray)
+    broker = KafkaBroker({"bootstrap.servers": server.address.bootstrap})
+    assert broker.check().startswith("1 broker(s)")
+    with pytest.raises(BrokerUnreachable, match=f"127.0.0.1:{astray}/1: Connect to .* failed") as caught:
+        broker.ensure_topics([TopicPlan(TOPIC, 1, 1)])
+    assert "advertises" in caught.value.hint
 
 
 class _Nobody:
