@@ -12,8 +12,9 @@ _AGAIN_SECONDS = 30.0
 #: Distinct lines remembered; librdkafka has fewer kinds of them.
 _REMEMBERED = 200
 _NUMBERS = re.compile(r"\d+")
-#: One configuration serves consumers and producers, and each warns of the settings of the other.
-_NEVER = "CONFWARN"
+#: One configuration serves consumers and producers, and each warns of the settings of the other; and a broker that was
+#: just started has a producer ask it twice for its identity, which what is sent says if it comes to nothing.
+_NEVER = ("CONFWARN", "GETPID")
 
 
 class _Seldom(logging.Filter):
