@@ -18,8 +18,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "access.md"
 POLICIES = HERE / "minio" / "policies"
-#: Servers whose policies differ: MinIO tells listeners by itself, and lets whoever may delete an object delete its versions
-#: unless that is denied; AWS has its own way with what is not there.
+#: Servers whose policies differ: MinIO tells listeners by itself, and lets whoever may delete an object delete its
+#: versions unless that is denied; AWS has its own way with what is not there.
 MINIO, AWS = "minio", "aws"
 
 
