@@ -176,9 +176,9 @@ def options_page() -> str:
     lines = [
         "# Job options",
         "",
-        "What a single job may ask for: `--option k=v` (LFK_OPTIONS) of the commands that send references, or",
-        "`options` in a reference. Rendering options change how a result is written, never the work; the others are",
-        "part of the work's identity, except for those that change speed alone.",
+        "What a single job may ask for: `--option k=v` (LFK_OPTIONS) of the commands that send references, `k=v` in",
+        "the address of an upload to `lfk web`, or `options` in a reference. Rendering options change how a result is",
+        "written, never the work; others are part of its identity, except for those that change speed alone.",
         "",
         _row("option", "meaning", "default", "changes"),
         "|---|---|---|---|",

@@ -14,11 +14,8 @@ from typing import Any
 from lfk.core.addressing import AudioAddress
 from lfk.core.batch import Entry
 from lfk.core.identity import job_id
-from lfk.core.manifest import Manifest, Rendering
+from lfk.core.manifest import Manifest
 from lfk.core.options import JobOptions, parse_options
-
-#: Stands for how an operator's hubs lay transcripts out, which only they know.
-_ANY = Rendering((), True, 0.0)
 
 
 def answers(manifest: Manifest, entry: Entry, address: AudioAddress) -> bool:
@@ -28,7 +25,7 @@ def answers(manifest: Manifest, entry: Entry, address: AudioAddress) -> bool:
         InvalidOption: no hub takes the reference's options.
     """
     reference = entry.reference
-    options = parse_options(reference.options, reference.language, _ANY)
+    options = parse_options(reference.options, reference.language)
     if manifest.path_to_audio != str(address.location):
         return False
     if reference.force and manifest.event_id == entry.before:

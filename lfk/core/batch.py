@@ -47,7 +47,7 @@ class Head:
     """See the module. Times are ms since the epoch by the sender's clock."""
 
     batch_id: str
-    #: ``republish``, ``submit`` or ``sync``.
+    #: ``republish``, ``submit``, ``sync`` or ``web``.
     kind: str
     created: int
     #: What was asked and which audio was chosen, as a republish needs them to go on, and people to recognise it.

@@ -77,7 +77,11 @@ class JobOptions:
         return {name: value for name, value in self.values.items() if OPTIONS[name].affects in affects}
 
 
-def parse_options(given: Mapping[str, Any], language: str | None, rendering: Rendering) -> JobOptions:
+#: Stands for how an operator's hubs lay transcripts out, which only they know.
+_ANY = Rendering((), True, 0.0)
+
+
+def parse_options(given: Mapping[str, Any], language: str | None, rendering: Rendering = _ANY) -> JobOptions:
     """The options of a job: ``language`` is the message's own field, ``rendering`` what the operator has set.
 
     Raises:

@@ -15,6 +15,7 @@ from typing import Any
 from lfk.core.addressing import AudioAddress, Roots, resolve
 from lfk.core.approaches import require_approach
 from lfk.core.messages import AudioReference
+from lfk.core.options import parse_options
 
 #: The option that is a field of the message itself.
 _LANGUAGE = "language"
@@ -35,7 +36,9 @@ class Request:
 
         Raises:
             UnknownApproach, UnknownModel: not offered here.
+            InvalidOption: no hub would take the options.
         """
+        parse_options(options, None)
         return cls(
             approach=require_approach(approach).name if approach else "",
             model=roots.catalogue.require(model) if model else "",

@@ -9,19 +9,24 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lfk.core.addressing import Roots
+from lfk.core.addressing import AudioAddress, Roots
+from lfk.core.answered import answers
+from lfk.core.batch import Entry
 from lfk.core.errors import BrokerUnreachable, InvalidLocation, LfkError, PreconditionFailed, SourceConflict
 from lfk.core.layout import Placed, check_prefix, place
 from lfk.core.media_types import MEDIA_TYPES, content_type, is_media
+from lfk.core.messages import AudioReference
 from lfk.core.request import Request
 from lfk.core.running_text import clean
 from lfk.core.sync_plan import Action, Known
 from lfk.roles.forgotten import Forgotten
+from lfk.roles.results import Results
+from lfk.roles.rolling import RollingRecorder
 from lfk.roles.scan import stamp_of
 from lfk.roles.sender import ReferenceSender
 from lfk.roles.tombstones import Tombstones
@@ -39,6 +44,14 @@ _CONFIRM_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """A file that may be sent: the name under which it would be kept, and what is asked for it."""
+
+    name: str
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
 class Deposited:
     """What became of a file."""
 
@@ -48,6 +61,8 @@ class Deposited:
     name: str
     #: It was there already, with the same content.
     known: bool
+    #: ETag of a manifest that is there already and is not what was asked; None where there is no such.
+    before: str | None = None
 
 
 class Depositor:
@@ -59,8 +74,9 @@ class Depositor:
         roots: Roots,
         prefix: str,
         open_sender: Callable[[], AbstractContextManager[ReferenceSender]],
+        recorder: RollingRecorder,
     ) -> None:
-        """``prefix`` goes below approach and model.
+        """``prefix`` goes below approach and model; ``recorder`` keeps what the store alone would not bring back.
 
         Raises:
             InvalidLocation: it cannot be part of a key.
@@ -69,49 +85,51 @@ class Depositor:
         self._roots = roots
         self._prefix = check_prefix(prefix)
         self._open_sender = open_sender
+        self._recorder = recorder
+        self._results = Results(store, roots)
         self._tombstones = Tombstones(store, roots.records)
         self._forgotten = Forgotten(store, roots.records, listed=True)
 
-    def check(self, name: str, approach: str, model: str) -> str:
-        """The name under which such a file would be kept, decided before any byte of it is taken.
+    def check(self, name: str, approach: str, model: str, options: Mapping[str, str]) -> Wish:
+        """What would be done with such a file, decided before any byte of it is taken.
 
         Raises:
             InvalidLocation: no recording is called that.
             UnknownApproach, UnknownModel: not offered here.
+            InvalidOption: no hub would take the options.
         """
-        kept = _name(name)
-        self._place(kept, Request.make(approach, model, {}, self._roots))
-        return kept
+        wish = Wish(_name(name), Request.make(approach, model, options, self._roots))
+        self._place(wish.name, wish.request)
+        return wish
 
-    def take(self, path: Path, name: str, approach: str, model: str, stopped: Callable[[], bool]) -> Deposited:
-        """Keep the file at ``path``, whose suffix is that of ``name``, and refer to it.
+    def take(self, path: Path, wish: Wish, stopped: Callable[[], bool]) -> Deposited:
+        """Keep the file at ``path``, whose suffix is that of its name, and refer to it.
 
         Raises:
             Stopped: told to stop.
-            RejectedReference: as for :meth:`check`.
             AudioForgotten: this very recording was removed on request.
             StoreError, Unreachable: store or broker.
         """
-        request = Request.make(approach, model, {}, self._roots)
         # Nobody else uploads as this, so what is there is never taken for an older version of this file.
         source = f"web:{uuid.uuid4().hex}"
         uploader = Uploader(self._store, source, stopped, tombstones=self._tombstones, forgotten=self._forgotten)
-        for candidate in _names(_name(name)):
-            placed = self._place(candidate, request)
+        for candidate in _names(wish.name):
+            placed = self._place(candidate, wish.request)
             try:
                 action, known = _upload(uploader, path, placed)
             except SourceConflict:
                 continue
-            self._refer(request, placed, known)
-            return Deposited(placed.address.transcript_key, candidate, action is not Action.UPLOAD)
+            before = self._refer(wish.request, placed, known)
+            return Deposited(placed.address.transcript_key, candidate, action is not Action.UPLOAD, before)
         raise SourceConflict(
-            f"{_NAMES} recordings are called {name[:80]!r} already", hint="rename the file, then send it again"
+            f"{_NAMES} recordings are called {wish.name[:80]!r} already", hint="rename the file, then send it again"
         )
 
     def _place(self, name: str, request: Request) -> Placed:
         return place("free", name, self._prefix, request, self._roots)
 
-    def _refer(self, request: Request, placed: Placed, known: Known) -> None:
+    def _refer(self, request: Request, placed: Placed, known: Known) -> str | None:
+        """Send the reference; returns the ETag of a manifest that is not what it asks for, where there is one."""
         address = placed.address
         reference = request.reference(
             address,
@@ -123,6 +141,21 @@ class Depositor:
             size=known.stored.size,
             content_type=content_type(address.location.name),
         )
+        reference = self._recorder.admit(reference, address)
+        # Looked at before any hub can know of it.
+        before = self._unanswering(reference, address)
+        self._send(address, reference)
+        return before
+
+    def _unanswering(self, reference: AudioReference, address: AudioAddress) -> str | None:
+        there = self._results.manifest(address.transcript_key)
+        if there is None or there[0].path_to_audio != str(address.location):
+            return None
+        manifest, etag = there
+        answered = manifest.audio.etag == reference.etag and answers(manifest, Entry(reference), address)
+        return None if answered else etag
+
+    def _send(self, address: AudioAddress, reference: AudioReference) -> None:
         told = threading.Event()
         errors: list[Exception] = []
 

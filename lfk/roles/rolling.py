@@ -1,4 +1,4 @@
-"""Records references one by one as they come, for a sender that never knows what comes next: sync.
+"""Records references one by one as they come, for senders that never know what comes next: sync, the web page.
 
 Threads that want theirs recorded while a write is under way wait for the next one, which takes all of them together;
 so a slow store costs few writes, and a lone file one.
@@ -19,7 +19,6 @@ from lfk.roles.batches import Batches, BatchRecorder, new_batch, part_name
 
 log = logging.getLogger(__name__)
 
-_KIND = "sync"
 #: Between two looks at a batch's head, in seconds: it has to be there again where somebody removed it meanwhile.
 _HEAD_SECONDS = 60.0
 
@@ -27,11 +26,11 @@ _HEAD_SECONDS = 60.0
 class RollingRecorder:
     """Safe for use by several threads. Writes nothing before the first entry."""
 
-    def __init__(self, batches: Batches, roots: Roots, asked: Mapping[str, Any]) -> None:
-        """``asked`` is what people recognise the batch by."""
+    def __init__(self, batches: Batches, roots: Roots, kind: str, asked: Mapping[str, Any]) -> None:
+        """``kind``, who sends, and ``asked`` are what people recognise the batch by."""
         self._batches = batches
         self._roots = roots
-        self._recorder = BatchRecorder(batches, new_batch(_KIND, asked))
+        self._recorder = BatchRecorder(batches, new_batch(kind, asked))
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._part: list[Entry] = []

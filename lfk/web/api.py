@@ -17,8 +17,10 @@ from lfk.core.approaches import APPROACHES
 from lfk.core.catalogue import Query, Row, State
 from lfk.core.errors import AudioForgotten, LfkError, ObjectMissing
 from lfk.core.formats import MANIFEST, formats
+from lfk.core.languages import LANGUAGES, MULTI
 from lfk.core.location import check_key
 from lfk.core.media_types import MEDIA_TYPES
+from lfk.core.options import SPEAKER_LIMIT
 from lfk.core.speaker_names import MAX_RECORD_BYTES, SpeakerNames
 from lfk.roles.catalogue import Snapshot
 from lfk.roles.forgotten import Forgotten
@@ -90,6 +92,10 @@ class Api:
                 "models": list(roots.catalogue.served_by),
                 "approach": roots.default_approach.name,
                 "model": roots.default_model,
+                "languages": sorted(LANGUAGES),
+                "several_languages": MULTI,
+                "telling_speakers_apart": [one.name for one in APPROACHES.values() if "diarise" in one.stages],
+                "most_speakers": SPEAKER_LIMIT,
                 "max_upload": self._site.max_upload,
                 "suffixes": sorted(MEDIA_TYPES),
             }
@@ -178,17 +184,16 @@ class Api:
     # --- what people do
 
     async def deposit(self, request: Request) -> Response:
-        """A recording, as the raw body."""
-        asked = request.query_params
-        name, approach, model = asked.get("name", ""), asked.get("approach", ""), asked.get("model", "")
-        kept = self._site.depositor.check(name, approach, model)
-        suffix = kept.rpartition(".")[2].lower()
+        """A recording, as the raw body; what the address says besides name, approach and model are job options."""
+        asked = dict(request.query_params)
+        name, approach, model = (asked.pop(part, "") for part in ("name", "approach", "model"))
+        options = {option: value for option, value in asked.items() if value}
+        wish = self._site.depositor.check(name, approach, model, options)
+        suffix = wish.name.rpartition(".")[2].lower()
         async with self._reception.received(request, suffix) as path:
-            done = await self._threads.run(
-                self._site.depositor.take, path, kept, approach, model, self._stopping.is_set
-            )
+            done = await self._threads.run(self._site.depositor.take, path, wish, self._stopping.is_set)
         self._site.catalogue.renew()
-        return JSONResponse({"key": done.key, "name": done.name, "known": done.known}, 201)
+        return JSONResponse({"key": done.key, "name": done.name, "known": done.known, "before": done.before}, 201)
 
     async def retry(self, request: Request) -> Response:
         """Send what failed once more."""

@@ -32,6 +32,8 @@ def row_view(row: Row, details: Mapping[str, Any]) -> dict[str, Any]:
     }
     if row.state is State.FAILED:
         view["failure"] = {"event": row.event, "code": row.code, "message": row.message, "hint": row.hint}
+    if row.state is State.DONE:
+        view["etag"] = row.etag
     if row.state is State.WORKING:
         view |= {"stage": row.stage, "part": row.part}
     return view

@@ -21,11 +21,9 @@ def request(settings: Settings) -> Request:
     Raises:
         UsageError: not offered here.
     """
-    from lfk.core.options import parse_options
     from lfk.core.request import Request
 
     try:
-        parse_options(settings.options, None, rendering(settings))
         return Request.make(settings.approach, settings.model, settings.options, roots(settings))
     except RejectedReference as error:
         raise UsageError(error.message, hint=error.hint) from error

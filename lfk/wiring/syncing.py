@@ -201,4 +201,4 @@ def _recorder(store: ObjectStore, job: SyncJob) -> RollingRecorder:
     from lfk.roles.batches import Batches
     from lfk.roles.rolling import RollingRecorder
 
-    return RollingRecorder(Batches(store, job.roots.records), job.roots, job.request.to_dict())
+    return RollingRecorder(Batches(store, job.roots.records), job.roots, "sync", job.request.to_dict())

@@ -50,7 +50,7 @@ def open_web(settings: Settings, store: ObjectStore) -> Iterator[WebServer]:
         # Found out before anybody is let in.
         scratch = Scratch(Path(settings.scratch) if settings.scratch else None, settings.scratch_bytes)
         stack.callback(scratch.close)
-        depositor = _depositor(settings, store)
+        depositor = _depositor(settings, store, stack)
         lengths = open_lengths(settings, store)
         pulse = PulseTaker(lambda: look(settings, store, lengths))
         stack.callback(pulse.close)
@@ -75,8 +75,14 @@ def open_web(settings: Settings, store: ObjectStore) -> Iterator[WebServer]:
         yield server
 
 
-def _depositor(settings: Settings, store: ObjectStore) -> Depositor:
+def _depositor(settings: Settings, store: ObjectStore, stack: ExitStack) -> Depositor:
+    from lfk.roles.batches import Batches
     from lfk.roles.deposit import Depositor
+    from lfk.roles.rolling import RollingRecorder
+
+    where = roots(settings)
+    recorder = RollingRecorder(Batches(store, where.records), where, "web", {})
+    stack.callback(recorder.close)
 
     @contextmanager
     def open_sender() -> Iterator[ReferenceSender]:
@@ -88,7 +94,7 @@ def _depositor(settings: Settings, store: ObjectStore) -> Depositor:
             sender.close()
 
     try:
-        return Depositor(store, roots(settings), settings.prefix, open_sender)
+        return Depositor(store, where, settings.prefix, open_sender, recorder)
     except InvalidLocation as error:
         raise UsageError(f"LFK_SYNC_PREFIX: {error.message}", hint=error.hint) from error
 

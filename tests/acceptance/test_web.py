@@ -17,6 +17,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from lfk.core.batch import read_part
 from tests.acceptance.command import Lfk
 from tests.acceptance.test_bad_input import one_line
 from tests.acceptance.test_pipeline import expect_ok, on_servers
@@ -159,6 +160,42 @@ def play_and_name(page: Page) -> None:
     page.get_by_role("button", name="Save").click()
     expect(page.locator("h2.who").first).to_contain_text("<Zoë>")
     expect(page.locator(".speakers")).to_contain_text("<Zoë>")
+
+
+@pytest.mark.slow
+def test_language_and_speakers_are_asked_for_by_hand_on_a_phone(web: Web, lfk: Lfk, browser: Browser) -> None:
+    phone = Watched(browser, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    page = phone.page
+    sign_in(page, web.url)
+    page.locator("#approach").select_option("simple")
+    expect(page.get_by_label("Speakers")).to_be_hidden()
+    page.locator("#approach").select_option("diarisation")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.get_by_role("combobox", name="Language").select_option(label="German")
+    # What cannot be is told before anything is sent.
+    page.get_by_label("Speakers").fill("0")
+    page.locator("#files").set_input_files({"name": "panel.wav", "mimeType": "audio/wav", "buffer": sound(3)})
+    expect(page.locator("#speakers:invalid")).to_be_focused()
+    expect(page.locator("#sending li")).to_have_count(0)
+    page.get_by_label("Speakers").fill("3")
+    page.locator("#files").set_input_files({"name": "panel.wav", "mimeType": "audio/wav", "buffer": sound(3)})
+    expect(page.locator("#sending .done")).to_contain_text("transcribed")
+    manifest = lfk.folder / "store/transcripts/diarisation/tiny/panel.wav.json"
+    first = json.loads(manifest.read_bytes())["lfk"]
+    assert first["language"] == "de"
+    (recorded,) = (lfk.folder / "store/.lfk/batches").glob("*/parts/*.json")
+    (entry,) = read_part(recorded.read_bytes()).entries
+    assert (entry.reference.language, dict(entry.reference.options)) == ("de", {"num_speakers": "3"})
+    # Later, the same file asked for in another way is followed to its own end, not to the transcript that is there.
+    page.reload()
+    page.locator("#approach").select_option("diarisation")
+    page.get_by_role("combobox", name="Language").select_option(label="French")
+    page.locator("#files").set_input_files({"name": "panel.wav", "mimeType": "audio/wav", "buffer": sound(3)})
+    expect(page.locator("#sending .done")).to_contain_text("was here already; transcribed")
+    second = json.loads(manifest.read_bytes())["lfk"]
+    assert second["language"] == "fr"
+    assert phone.problems == []
+    phone.context.close()
 
 
 @pytest.mark.slow

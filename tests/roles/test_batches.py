@@ -520,7 +520,7 @@ def test_what_a_batch_asks_for_is_nothing_that_a_listener_missed(rig: Rig) -> No
 
 def test_threads_that_record_at_once_share_writes_and_lose_nothing(rig: Rig) -> None:
     rig.upload("x.wav")
-    recorder = RollingRecorder(rig.batches, ROOTS, {})
+    recorder = RollingRecorder(rig.batches, ROOTS, "sync", {})
     address = resolve("x.wav", None, ROOTS)
     count, threads = 30, 8
 

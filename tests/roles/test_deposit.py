@@ -12,8 +12,10 @@ from lfk.core.errors import AudioForgotten, BrokerUnreachable, ObjectMissing, So
 from lfk.core.location import Location
 from lfk.core.messages import AudioReference
 from lfk.core.tombstone import Tombstone
+from lfk.roles.batches import Batches
 from lfk.roles.deposit import Depositor
 from lfk.roles.forgotten import Forgotten
+from lfk.roles.rolling import RollingRecorder
 from lfk.roles.tombstones import Tombstones
 from lfk.stores.base import SOURCE
 from lfk.stores.memory import MemoryStore
@@ -40,8 +42,9 @@ class Sender:
 
 def take(store: MemoryStore, sender: Sender, path: Path, content: bytes, prefix: str = "") -> tuple[str, bool]:
     path.write_bytes(content)
-    depositor = Depositor(store, ROOTS, prefix, sender.opened)  # type: ignore[arg-type]
-    done = depositor.take(path, "x.wav", "simple", "tiny", lambda: False)
+    recorder = RollingRecorder(Batches(store, ROOTS.records), ROOTS, "web", {})
+    depositor = Depositor(store, ROOTS, prefix, sender.opened, recorder)  # type: ignore[arg-type]
+    done = depositor.take(path, depositor.check("x.wav", "simple", "tiny", {}), lambda: False)
     return done.key, done.known
 
 

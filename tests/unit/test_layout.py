@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lfk.core.addressing import Roots
 from lfk.core.approaches import APPROACHES, Catalogue
-from lfk.core.errors import InvalidLocation, LfkError, RejectedReference, UnknownApproach, UnknownModel
+from lfk.core.errors import InvalidLocation, InvalidOption, LfkError, RejectedReference, UnknownApproach, UnknownModel
 from lfk.core.layout import check_prefix, place
 from lfk.core.location import parse_location
 from lfk.core.request import Request
@@ -151,6 +151,8 @@ def test_requests_are_checked_and_language_is_a_field_of_its_own() -> None:
         Request.make("fancy", "", {}, ROOTS)
     with pytest.raises(LfkError):
         Request.make("", "gigantic", {}, ROOTS)
+    with pytest.raises(InvalidOption):
+        Request.make("", "", {"language": "Klingon"}, ROOTS)
 
 
 def test_identities_tell_requests_apart() -> None:

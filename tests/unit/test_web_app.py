@@ -9,10 +9,17 @@ from collections.abc import Iterator
 import pytest
 
 from lfk.brokers.codec import JsonCodec
+from lfk.core.addressing import resolve
 from lfk.core.errors import StoreUnreachable, UnsupportedFeature
+from lfk.core.identity import job_id
 from lfk.core.location import Location
+from lfk.core.manifest import AudioVersion, Rendering, StoredResult
+from lfk.core.transcript import Transcript
+from lfk.roles.batches import Batches
 from lfk.roles.forgotten import Forgotten
+from lfk.roles.results import Results
 from lfk.settings import Settings
+from lfk.stores.base import SHA256
 from lfk.stores.memory import MemoryStore
 from lfk.web.details import manifest_facts
 from lfk.wiring import open_web
@@ -37,6 +44,18 @@ def upload(
     visit: Visit, name: str, data: bytes = b"RIFF", query: str = "approach=simple&model=tiny", **headers: str
 ) -> Answer:
     return visit.bearing("PUT", "/api/recordings", data, f"name={name}&{query}", **headers)
+
+
+def answer(visit: Visit, key: str) -> None:
+    """What a hub that was asked for nothing but the path's own would have written."""
+    info = visit.store.stat(ROOTS.audio.join(key))
+    address = resolve(str(info.location), None, ROOTS)
+    made_by = {"model": "tiny", "revision": "r"}
+    work = job_id(info.metadata[SHA256], address.approach.name, "tiny", "r", {})
+    version = AudioVersion(info.etag, info.size, info.metadata[SHA256], info.modified)
+    result = StoredResult("e" * 32, work, Transcript("en", 1.0, ()), made_by)
+    rendering = Rendering(("json",), timestamps=True, pause=0.5)
+    Results(visit.store, ROOTS).publish(key, address, version, result, rendering)
 
 
 def test_the_list(visit: Visit) -> None:
@@ -72,7 +91,7 @@ def test_an_outage_is_told_as_one() -> None:
 def test_an_upload_is_stored_and_referred_to(visit: Visit) -> None:
     answer = upload(visit, "new.wav", query="approach=Diarization&model=BASE")
     assert (answer.status, answer.json) == (
-        201, {"key": "diarisation/base/new.wav", "name": "new.wav", "known": False},
+        201, {"key": "diarisation/base/new.wav", "name": "new.wav", "known": False, "before": None},
     )  # fmt: skip
     info = visit.store.stat(ROOTS.audio.join("diarisation/base/new.wav"))
     assert (info.size, info.content_type) == (4, "audio/wav")
@@ -80,6 +99,44 @@ def test_an_upload_is_stored_and_referred_to(visit: Visit) -> None:
     reference = JsonCodec().decode_reference(record.value)
     assert (reference.path_to_audio, reference.etag) == (str(info.location), info.etag)
     assert reference.transcription_approach == "diarisation.base"
+
+
+def test_what_is_asked_beyond_the_path_goes_along_and_is_kept_until_it_is_answered(visit: Visit) -> None:
+    assert upload(visit, "plain.wav", query="approach=diarisation&model=base&language=").status == 201
+    batches = Batches(visit.store, ROOTS.records)
+    assert not list(batches.open())
+    assert upload(visit, "x.wav", query="approach=diarisation&model=base&language=pt-BR&num_speakers=3").status == 201
+    plain, asked = sorted(
+        (JsonCodec().decode_reference(record.value) for record in visit.broker.snapshot("lfk.audio")),
+        key=lambda reference: len(reference.options),
+    )
+    assert (plain.language, dict(plain.options), plain.batch_id) == (None, {}, None)
+    assert (asked.language, dict(asked.options)) == ("pt-BR", {"num_speakers": "3"})
+    (head,) = batches.open()
+    assert (head.kind, head.batch_id) == ("web", asked.batch_id)
+    ((_name, part),) = batches.parts(head.batch_id)
+    assert [entry.reference for entry in part.entries] == [asked]
+
+
+def test_who_asks_for_something_else_is_told_of_the_transcript_that_is_not_it(visit: Visit) -> None:
+    upload(visit, "again.wav")
+    answer(visit, "simple/tiny/again.wav")
+    same = upload(visit, "again.wav").json
+    assert (same["name"], same["known"], same["before"]) == ("again.wav", True, None)
+    manifest = visit.store.stat(ROOTS.transcripts.join("simple/tiny/again.wav.json"))
+    other = upload(visit, "again.wav", query="approach=simple&model=tiny&language=de").json
+    assert (other["name"], other["known"], other["before"]) == ("again.wav", True, manifest.etag)
+    row = visit("GET", "/api/looks", query="key=simple/tiny/again.wav").json["rows"][0]
+    assert (row["state"], row["etag"]) == ("done", manifest.etag)
+
+
+def test_the_page_is_told_what_it_may_offer(visit: Visit) -> None:
+    told = visit("GET", "/api/session").json
+    assert {"en", "de", "yue"} < set(told["languages"])
+    assert told["telling_speakers_apart"] == ["diarisation"]
+    for language in (*told["languages"], told["several_languages"]):
+        asked = f"approach=diarisation&model=tiny&language={language}&num_speakers={told['most_speakers']}"
+        assert upload(visit, "x.exe", query=asked).code == "invalid_location", "only the name is refused"
 
 
 def test_files_of_one_name_do_not_overwrite_each_other(visit: Visit) -> None:
@@ -99,6 +156,11 @@ def test_files_of_one_name_do_not_overwrite_each_other(visit: Visit) -> None:
         (f"{'n' * 250}.wav", b"RIFF", "approach=simple&model=tiny", 400, "invalid_location"),
         ("x.wav", b"RIFF", "approach=opera&model=tiny", 400, "unknown_approach"),
         ("x.wav", b"RIFF", "approach=simple&model=gigantic", 400, "unknown_model"),
+        ("x.wav", b"RIFF", "approach=simple&model=tiny&language=klingon", 400, "invalid_option"),
+        ("x.wav", b"RIFF", "approach=diarisation&model=tiny&num_speakers=0", 400, "invalid_option"),
+        ("x.wav", b"RIFF", "approach=diarisation&model=tiny&num_speakers=2&min_speakers=1", 400, "invalid_option"),
+        ("x.wav", b"RIFF", "approach=simple&model=tiny&hotwords=%3C%7Ctranslate%7C%3E", 400, "invalid_option"),
+        ("x.wav", b"RIFF", "approach=simple&model=tiny&path_to_audio=s3://other/x", 400, "invalid_option"),
         ("x.wav", b"R" * 10_001, "approach=simple&model=tiny", 413, "audio_too_large"),
         ("x.wav", b"", "approach=simple&model=tiny", 400, "invalid_location"),
     ],
@@ -130,7 +192,7 @@ def test_an_upload_says_how_long_it_is_and_is_that_long(visit: Visit) -> None:
     ],
 )
 def test_names_are_names_and_nothing_else(visit: Visit, name: str, kept: str) -> None:
-    assert upload(visit, name).json == {"key": f"simple/tiny/{kept}", "name": kept, "known": False}
+    assert upload(visit, name).json == {"key": f"simple/tiny/{kept}", "name": kept, "known": False, "before": None}
 
 
 def test_speakers_are_named_and_shown_so(visit: Visit) -> None:

@@ -21,11 +21,13 @@ from lfk.core.errors import FailureMissing
 from lfk.core.manifest import AudioVersion, Rendering, StoredResult
 from lfk.core.transcript import Segment, Transcript, Turn, Word
 from lfk.roles.backlog import Outlook
+from lfk.roles.batches import Batches
 from lfk.roles.catalogue import Catalogue
 from lfk.roles.deposit import Depositor
 from lfk.roles.failures import Failures
 from lfk.roles.pulse import PulseTaker
 from lfk.roles.results import Results
+from lfk.roles.rolling import RollingRecorder
 from lfk.roles.sender import ReferenceSender
 from lfk.roles.speaker_names import NameRecords
 from lfk.roles.status import Status
@@ -162,7 +164,7 @@ def _site(token: str, max_upload: int, scratch: Path, room: int) -> Iterator[Mem
         roots=ROOTS,
         catalogue=Catalogue(store, ROOTS, clock=iter(range(10**9)).__next__),
         names=NameRecords(store, ROOTS.records),
-        depositor=Depositor(store, ROOTS, "", sender),
+        depositor=Depositor(store, ROOTS, "", sender, RollingRecorder(Batches(store, ROOTS.records), ROOTS, "web", {})),
         pulse=pulse,
         retry=retry,
         discard=failures.forget,

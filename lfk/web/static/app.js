@@ -236,18 +236,31 @@ const tell = (one, text, kind = "") => {
   one.progress.hidden = kind !== "";
 };
 
+const tellsApart = () => session.telling_speakers_apart?.includes($("approach").value) ?? false;
+const offer = () => { $("who-speaks").hidden = !tellsApart(); };
+$("approach").addEventListener("change", offer);
+/** What is asked for whatever is added now. */
+const wishes = () => {
+  const asked = { approach: $("approach").value, model: $("model").value };
+  if ($("language").value) asked.language = $("language").value;
+  if (tellsApart() && $("speakers").value) asked.num_speakers = $("speakers").value;
+  return asked;
+};
+
 const add = (files) => {
   if (!session.signed_in) {
     if (session.can_sign_in) signIn();
     else say("This page only shows: LFK_WEB_TOKEN is not set.");
     return;
   }
+  if (tellsApart() && !$("speakers").reportValidity()) return;
+  const asked = wishes();
   for (const file of files) {
     const one = card(file);
     if (!session.suffixes.includes(suffixOf(file.name))) tell(one, `${file.name.includes(".") ? `.${suffixOf(file.name)}` : "A name without a suffix"} is not the name of a recording`, "failed");
     else if (file.size === 0) tell(one, "The file is empty.", "failed");
     else if (file.size > session.max_upload) tell(one, `The file has ${bytes(file.size)}; at most ${bytes(session.max_upload)} are taken.`, "failed");
-    else queue.push({ one, approach: $("approach").value, model: $("model").value });
+    else queue.push({ one, asked });
   }
   pump();
 };
@@ -265,9 +278,9 @@ const failed = (one, problem) => {
   if (problem.status === 401) meet().then(signIn, () => {});
 };
 // XMLHttpRequest, as fetch does not tell how far an upload is.
-const send = ({ one, approach, model }) => new Promise((good, bad) => {
+const send = ({ one, asked }) => new Promise((good, bad) => {
   const request = one.request = new XMLHttpRequest();
-  request.open("PUT", `/api/recordings?${new URLSearchParams({ name: one.file.name, approach, model })}`);
+  request.open("PUT", `/api/recordings?${new URLSearchParams({ name: one.file.name, ...asked })}`);
   request.setRequestHeader("X-CSRF-Token", session.word);
   request.setRequestHeader("Content-Type", "application/octet-stream");
   request.upload.addEventListener("progress", (event) => {
@@ -281,6 +294,7 @@ const send = ({ one, approach, model }) => new Promise((good, bad) => {
     }
     const done = JSON.parse(request.responseText);
     one.key = done.key;
+    one.before = done.before;
     one.note = done.known ? "was here already; " : done.name !== one.file.name ? `kept as ${done.name}; ` : "";
     tell(one, `${one.note}waiting for a hub`);
     one.progress.removeAttribute("value");
@@ -314,6 +328,7 @@ const watch = async () => {
   }
 };
 const follow = (one, row) => {
+  if (row.state === "done" && row.etag === one.before) return; // of what was asked before; its hub is not there yet
   if (row.state === "done") {
     one.over = true;
     tell(one, `${one.note}transcribed`, "done");
@@ -417,6 +432,12 @@ const feel = async () => {
 
 // ---- begin
 
+const languages = () => {
+  const called = new Intl.DisplayNames("en", { type: "language" });
+  const named = session.languages.map((code) => [called.of(code), code]);
+  return named.sort(([one], [other]) => one.localeCompare(other, "en")).map(([name, code]) => h("option", { value: code }, name));
+};
+
 whoever(() => {
   $("drop").hidden = false;
   $("drop-writable").hidden = !session.signed_in;
@@ -431,6 +452,9 @@ whoever(() => {
       $(id).append(...names.map((name) => h("option", { selected: name === chosen }, name)));
       $(`only-${id}`).append(...names.map((name) => h("option", { value: name }, name)));
     }
+    $("language").append(h("option", { value: session.several_languages }, "several languages"), ...languages());
+    $("speakers").max = session.most_speakers;
+    offer();
   }
   if (!$("empty").hidden) emptiness();
   show(rows);
