@@ -55,6 +55,7 @@ PARTS = {
     "listen": "`lfk listen`",
     "chunks": "`lfk chunks gateway`",
     "transcripts": "`lfk transcripts --follow`",
+    "web": "`lfk web`",
 }
 
 _HEADER = "<!-- Written by docs/generate.py from the code; change it there. -->\n"

@@ -13,7 +13,7 @@ from lfk.cli.console import Console
 from lfk.core.errors import ExitCode
 from lfk.settings import Settings
 
-SETTINGS = ("web", "web_hosts", "web_max_upload", "prefix")
+SETTINGS = ("web", "web_hosts", "web_max_upload", "prefix", "health")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,9 +25,9 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     from lfk import wiring
     from lfk.cli.signals import stop_on_signal
 
-    with stop_on_signal() as stop:
+    with stop_on_signal() as stop, wiring.open_telemetry(settings, "web") as telemetry:
         store = wiring.open_store(settings)
-        with wiring.open_web(settings, store) as server:
+        with wiring.open_web(settings, store, telemetry) as server:
             root = wiring.store_root(settings)
             takes = "changes with the token" if settings.web_token else "no changes, as LFK_WEB_TOKEN is not set"
             text = f"http://{server.address}/ shows {root} to whoever reaches it, and takes {takes}"

@@ -12,6 +12,8 @@ from lfk.core.readings import Metric
 
 #: From what a skip takes to what a day of audio takes.
 _SECONDS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
+#: From a part of the page to a recording of some gigabytes on its way in.
+_ANSWERS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0)
 _RATES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
 
@@ -131,6 +133,30 @@ TRANSCRIPTS_PROBLEMS = _sum(
     "lfk_transcripts_problems_total", "Announcements refused, files not to be had, commands that failed."
 )
 
+# --- web
+
+WEB_REQUESTS = _counter(
+    "lfk_web_requests_total",
+    "Answered requests, by the pattern of their address and the class of the answer's status.",
+    "method",
+    "route",
+    "status",
+)
+WEB_SECONDS = _histogram(
+    "lfk_web_request_seconds",
+    "Seconds from a request's head to the beginning of its answer; what is uploaded comes in between.",
+    _ANSWERS,
+    "route",
+)
+WEB_UPLOADS = _counter(
+    "lfk_web_uploads_total",
+    "Recordings taken in and referred to; outcome is new, or known where it was there.",
+    "outcome",
+)
+WEB_FAILURES = _counter("lfk_web_upload_failures_total", "Recordings that were not taken in.", "code")
+WEB_BYTES = _counter("lfk_web_uploaded_bytes_total", "Bytes of recordings that were stored.")
+WEB_CALLS = _gauge("lfk_web_calls", "Calls of store, broker and disk that run or wait; from 80 on answers are 503.")
+
 #: What each role exports besides :data:`EVERYWHERE`.
 BY_ROLE: Mapping[str, tuple[Metric, ...]] = {
     "hub": (
@@ -144,5 +170,6 @@ BY_ROLE: Mapping[str, tuple[Metric, ...]] = {
     "listen": (LISTEN_EVENTS, LISTEN_FAILURES, LISTEN_FOUND, LISTEN_BYTES, LISTEN_ROUNDS, LISTEN_OUTAGES),
     "chunks": (CHUNKS_AUDIOS, CHUNKS_FAILURES, CHUNKS_BYTES, CHUNKS_OPEN, CHUNKS_SPOOL),
     "transcripts": (TRANSCRIPTS_SEEN, TRANSCRIPTS_FILES, TRANSCRIPTS_RAN, TRANSCRIPTS_PROBLEMS),
+    "web": (WEB_REQUESTS, WEB_SECONDS, WEB_UPLOADS, WEB_FAILURES, WEB_BYTES, WEB_CALLS),
 }  # fmt: skip
 EVERYWHERE = (BUILD, READY, LAST_POLL)

@@ -59,6 +59,8 @@ class Deposited:
     key: str
     #: As it is called in the store.
     name: str
+    #: Bytes.
+    size: int
     #: It was there already, with the same content.
     known: bool
     #: ETag of a manifest that is there already and is not what was asked; None where there is no such.
@@ -120,7 +122,8 @@ class Depositor:
             except SourceConflict:
                 continue
             before = self._refer(wish.request, placed, known)
-            return Deposited(placed.address.transcript_key, candidate, action is not Action.UPLOAD, before)
+            is_known = action is not Action.UPLOAD
+            return Deposited(placed.address.transcript_key, candidate, known.stored.size, is_known, before)
         raise SourceConflict(
             f"{_NAMES} recordings are called {wish.name[:80]!r} already", hint="rename the file, then send it again"
         )

@@ -28,6 +28,7 @@ from lfk.roles.heartbeat import HubReport
 from lfk.roles.opened import Opened, open_transcript
 from lfk.web.answers import refusal
 from lfk.web.details import Details
+from lfk.web.events import Refused, Taken
 from lfk.web.guard import session_of
 from lfk.web.sessions import COOKIE, SESSION_SECONDS, Sessions
 from lfk.web.site import Site
@@ -188,10 +189,15 @@ class Api:
         asked = dict(request.query_params)
         name, approach, model = (asked.pop(part, "") for part in ("name", "approach", "model"))
         options = {option: value for option, value in asked.items() if value}
-        wish = self._site.depositor.check(name, approach, model, options)
-        suffix = wish.name.rpartition(".")[2].lower()
-        async with self._reception.received(request, suffix) as path:
-            done = await self._threads.run(self._site.depositor.take, path, wish, self._stopping.is_set)
+        try:
+            wish = self._site.depositor.check(name, approach, model, options)
+            suffix = wish.name.rpartition(".")[2].lower()
+            async with self._reception.received(request, suffix) as path:
+                done = await self._threads.run(self._site.depositor.take, path, wish, self._stopping.is_set)
+        except LfkError as error:
+            self._site.report(Refused(error))
+            raise
+        self._site.report(Taken(done.size, done.known))
         self._site.catalogue.renew()
         return JSONResponse({"key": done.key, "name": done.name, "known": done.known, "before": done.before}, 201)
 

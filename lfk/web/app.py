@@ -1,4 +1,4 @@
-"""The application: routes, what their errors become, and the guard before all of it."""
+"""The application: routes, what their errors become, the guard before all of it, and what counts before that."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from lfk.core.errors import LfkError
 from lfk.roles.uploader import Stopped
 from lfk.web.answers import failed, refusal
 from lfk.web.api import Api, BadBody
+from lfk.web.counting import Counting
 from lfk.web.guard import Guard
 from lfk.web.pages import Pages
 from lfk.web.sessions import Sessions
@@ -29,7 +30,7 @@ def make_app(site: Site, threads: Threads, stopping: threading.Event) -> ASGIApp
     app = Starlette(routes=routes, exception_handlers=dict(_HANDLERS))
     # Behind a proxy that ends TLS it would send a browser, and what it posts, to plain HTTP.
     app.router.redirect_slashes = False
-    return Guard(app, sessions, site.hosts)
+    return Counting(Guard(app, sessions, site.hosts), routes, site.report)
 
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]

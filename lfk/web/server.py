@@ -12,6 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lfk.core.errors import UsageError
+from lfk.roles.health import Pulse, ServiceHealth
 from lfk.web.app import make_app
 from lfk.web.sessions import LEAST_TOKEN
 from lfk.web.site import Site
@@ -27,10 +28,12 @@ _GRACE_SECONDS = 5
 #: Bytes of a request's line and headers.
 _HEAD_BYTES = 32 << 10
 _BACKLOG = 128
+#: Between two notes that the event loop turns.
+_BEAT_SECONDS = 1
 
 
 class WebServer:
-    """Serves from construction on, on a thread of its own."""
+    """Listens from construction on, and serves from :meth:`start` on, on a thread of its own."""
 
     def __init__(self, site: Site, address: str) -> None:
         """``address`` is ``host:port``.
@@ -45,8 +48,10 @@ class WebServer:
             )
         listening = _listen(address)
         self.address = _shown(listening)
+        self._site = site
         self._stopping = threading.Event()
         self._threads = Threads()
+        self._pulse = Pulse()
         config = uvicorn.Config(
             make_app(site, self._threads, self._stopping),
             http=_Patient,
@@ -60,12 +65,27 @@ class WebServer:
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_GRACE_SECONDS,
             h11_max_incomplete_event_size=_HEAD_BYTES,
+            callback_notify=self._beat,
+            timeout_notify=_BEAT_SECONDS,
         )
         # Its news are told by the command; what goes wrong still comes out.
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([listening],), name="lfk-web")
+
+    def start(self) -> None:
+        """Let people in."""
         self._thread.start()
+
+    @property
+    def health(self) -> ServiceHealth:
+        """How the page is: whether its event loop turns, and whether store and broker answered lately."""
+        return self._pulse.health(self._stopping)
+
+    @property
+    def calls(self) -> int:
+        """Calls of store, broker and disk that run or wait."""
+        return self._threads.taken
 
     def close(self) -> None:
         """Take nobody in any more, let answers finish for a few seconds, and let go."""
@@ -73,6 +93,16 @@ class WebServer:
         self._server.should_exit = True
         self._thread.join()
         self._threads.close()
+
+    async def _beat(self) -> None:
+        """On the event loop."""
+        taken = self._site.pulse.pulse
+        if taken.error is not None:
+            self._pulse.waits(taken.error)
+        elif taken.status is not None:
+            self._pulse.serves()
+        else:
+            self._pulse.beat()
 
 
 class _Patient(H11Protocol):

@@ -13,6 +13,7 @@ from lfk.roles.deposit import Depositor
 from lfk.roles.pulse import PulseTaker
 from lfk.roles.speaker_names import NameRecords
 from lfk.stores.base import ObjectStore
+from lfk.web.events import WebEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +39,5 @@ class Site:
     room: int
     #: Seconds that links to the store work.
     link_seconds: int
+    #: Is told what happens; called from the event loop, so it must not block.
+    report: Callable[[WebEvent], None] = lambda _event: None

@@ -45,6 +45,11 @@ class Threads:
         future.add_done_callback(self._leave)
         return await asyncio.wrap_future(future)
 
+    @property
+    def taken(self) -> int:
+        """Calls that run or wait."""
+        return self._taken
+
     def close(self) -> None:
         """Begin nothing more, and wait for what runs."""
         self._pool.shutdown(wait=True, cancel_futures=True)

@@ -23,17 +23,19 @@ if TYPE_CHECKING:
     from lfk.roles.dead_letters import Handled
     from lfk.roles.deposit import Depositor
     from lfk.web.server import WebServer
+    from lfk.wiring.telemetry import Telemetry
 
 
 @contextmanager
-def open_web(settings: Settings, store: ObjectStore) -> Iterator[WebServer]:
-    """A server that serves while the block runs.
+def open_web(settings: Settings, store: ObjectStore, telemetry: Telemetry) -> Iterator[WebServer]:
+    """A server that serves while the block runs. ``telemetry`` tells how it is, and what it has done.
 
     Raises:
         UnsupportedFeature: what it is built on is not installed.
         UsageError: the settings cannot be used.
     """
     try:
+        from lfk.web.readings import of_calls, of_event
         from lfk.web.server import WebServer
         from lfk.web.site import Site
     except ImportError as error:
@@ -69,8 +71,11 @@ def open_web(settings: Settings, store: ObjectStore) -> Iterator[WebServer]:
             scratch=scratch.folder,
             room=settings.scratch_bytes,
             link_seconds=settings.link_seconds,
+            report=telemetry.page.told(lambda _event: None, of_event),
         )
         server = WebServer(site, settings.web)
+        telemetry.page.show("web", lambda: server.health, lambda: of_calls(server.calls))
+        server.start()
         stack.callback(server.close)
         yield server
 

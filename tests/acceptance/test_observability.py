@@ -26,6 +26,7 @@ from lfk.core.metrics import BY_ROLE, EVERYWHERE
 from lfk.core.readings import Metric
 from tests.acceptance.command import Lfk
 from tests.acceptance.test_pipeline import expect_ok, make_recordings, on_servers
+from tests.acceptance.web import TOKEN, Web
 from tests.conftest import fresh_bucket
 from tests.services.otlp import Collector, Seen, collector
 from tests.services.process import free_ports
@@ -91,7 +92,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory, kafka: str, minio: S3Server) 
 
 
 def run_all(folder: Path, lfk: Lfk, traces: Collector) -> Seenings:
-    roles = ("sync", "listen", "gateway", "hub", "transcripts", "status", "webhook")
+    roles = ("sync", "listen", "gateway", "hub", "transcripts", "status", "webhook", "web", "page")
     ports = dict(zip(roles, free_ports(len(roles)), strict=True))
     lfk.environ = {
         **lfk.environ,
@@ -101,6 +102,7 @@ def run_all(folder: Path, lfk: Lfk, traces: Collector) -> Seenings:
         "LFK_BACKLOG_INTERVAL": "0.5",
         "LFK_LOG_FORMAT": "json",
         "LFK_LOG_LEVEL": "info",
+        "LFK_WEB_TOKEN": TOKEN,
         "OTEL_EXPORTER_OTLP_ENDPOINT": traces.endpoint,
         "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20let-me-in",
         "OTEL_BSP_SCHEDULE_DELAY": "200",
@@ -117,6 +119,7 @@ def run_all(folder: Path, lfk: Lfk, traces: Collector) -> Seenings:
         "gateway": ("chunks", "gateway"),
         "transcripts": ("transcripts", "--follow", "--out", "out"),
         "status": ("status", "--serve"),
+        "web": ("web", "--bind", f"127.0.0.1:{ports['page']}"),
     }
     told = Seenings()
 
@@ -141,6 +144,8 @@ def run_all(folder: Path, lfk: Lfk, traces: Collector) -> Seenings:
         wait_until(lambda: look("hub").sum("lfk_backlog_references") == 0, "something waits for ever")
         wait_until(lambda: look("transcripts").sum("lfk_transcripts_announcements_total") >= FILES + 2, "not received")
         wait_until(lambda: look("listen").sum("lfk_listen_rounds_total") > 0, "the listener never looks")
+        visit(Web(f"127.0.0.1:{ports['page']}"))
+        wait_until(lambda: ask(ports["web"], "/readyz")[0] == 200, "the page never sees store and broker")
         for role in running:
             told.pages[role] = look(role)
             told.ready[role] = (ask(ports[role], "/readyz"), ask(ports[role], "/healthz"))
@@ -156,6 +161,14 @@ def run_all(folder: Path, lfk: Lfk, traces: Collector) -> Seenings:
     return told
 
 
+def visit(web: Web) -> None:
+    """What people and programs do with the page, for better or worse."""
+    assert web.ask("GET", "/").status == 200
+    assert web.upload("shown.exe", b"no recording").status == 400
+    assert web.ask("GET", "/t/simple/tiny/talk of nobody.wav".replace(" ", "%20")).status == 404
+    assert web.ask("GET", "/talk.php").status == 404
+
+
 def missing(folder: Path) -> Path:
     """A list that names audio that is not there, which a hub answers with a failure."""
     path = folder / "list.txt"
@@ -164,7 +177,14 @@ def missing(folder: Path) -> Path:
 
 
 def test_every_declared_metric_is_exported_and_no_other_of_ours(seen: Seenings) -> None:
-    pages = {"hub": "hub", "sync": "sync", "listen": "listen", "gateway": "chunks", "transcripts": "transcripts"}
+    pages = {
+        "hub": "hub",
+        "sync": "sync",
+        "listen": "listen",
+        "gateway": "chunks",
+        "transcripts": "transcripts",
+        "web": "web",
+    }
     for page, role in pages.items():
         found = set(re.findall(r"^# TYPE (\S+)", seen.pages[page].text, re.M))
         ours = {metric.name for metric in (*BY_ROLE[role], *EVERYWHERE)}
@@ -186,7 +206,7 @@ def test_labels_are_the_declared_ones_and_come_from_lists(seen: Seenings) -> Non
         series += len(samples)
         for labels, _value in samples:
             assert set(labels) - {"le"} == set(metric.labels), name
-            assert all(re.fullmatch(r"[a-z0-9_.+-]*|\+Inf", value) for value in labels.values()), labels
+            assert all(re.fullmatch(r"[a-z0-9_.+/{}-]*|\+Inf", value) for value in labels.values()), labels
     assert "talk" not in "".join(page.text for page in seen.pages.values())
     assert series < 1000
 
@@ -215,6 +235,12 @@ def test_what_was_done_is_counted(seen: Seenings) -> None:
     assert gateway.sum("lfk_chunks_audios_total", outcome="joined") == 1
     assert transcripts.sum("lfk_transcripts_announcements_total", status="done") == FILES + 1
     assert transcripts.sum("lfk_transcripts_files_total", outcome="fetched") == 5 * (FILES + 1)
+    web = seen.pages["web"]
+    assert web.sum("lfk_web_requests_total", method="put", route="/api/recordings", status="4xx") == 1
+    assert web.sum("lfk_web_requests_total", route="/t/{key}", status="4xx") == 1
+    assert web.sum("lfk_web_requests_total", route="other") == 1
+    assert web.sum("lfk_web_request_seconds_count", route="/") == 1
+    assert web.sum("lfk_web_upload_failures_total", code="invalid_location") == 1
 
 
 def test_what_waits_is_measured_in_seconds_of_audio_also_before_there_is_a_hub(seen: Seenings) -> None:

@@ -8,11 +8,16 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import pytest
 
+from lfk.core.errors import BrokerUnreachable, LfkError
 from lfk.core.location import Location
+from lfk.roles.backlog import Outlook
+from lfk.roles.pulse import PulseTaker
+from lfk.roles.status import Status
 from lfk.web import server as serving
 from lfk.web.server import WebServer
 from tests.roles.roots import ROOTS
@@ -25,6 +30,7 @@ PUT = "PUT /api/recordings?name=slow.wav&approach=simple&model=tiny HTTP/1.1\r\n
 @contextmanager
 def served(memory: Memory) -> Iterator[tuple[str, int]]:
     server = WebServer(memory.site, "127.0.0.1:0")
+    server.start()
     try:
         host, _colon, port = server.address.rpartition(":")
         yield host, int(port)
@@ -121,6 +127,28 @@ def test_a_stuck_store_costs_a_bounded_number_of_threads(memory: Memory) -> None
         assert received(asking[0], b"HTTP/1.1 404")
         for connection in asking:
             connection.close()
+
+
+def test_how_the_page_is_follows_store_and_broker(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "_BEAT_SECONDS", 0)
+    away: list[LfkError] = [BrokerUnreachable("no broker answers")]
+
+    def look() -> tuple[Status, Outlook]:
+        if away:
+            raise away[0]
+        return Status({}, (), 0), Outlook()
+
+    with closing(PulseTaker(look, seconds=0.05)) as pulse:
+        server = WebServer(replace(memory.site, pulse=pulse), "127.0.0.1:0")
+        server.start()
+        try:
+            wait_until(lambda: server.health.outage is away[0])
+            assert (server.health.alive, server.health.ready, server.calls) == (True, False, 0)
+            away.clear()
+            wait_until(lambda: server.health.ready)
+        finally:
+            server.close()
+        assert server.health.to_dict()["status"] == "stopping"
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(memory: Memory) -> None:

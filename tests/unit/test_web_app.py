@@ -21,8 +21,10 @@ from lfk.roles.results import Results
 from lfk.settings import Settings
 from lfk.stores.base import SHA256
 from lfk.stores.memory import MemoryStore
+from lfk.telemetry.page import Page
 from lfk.web.details import manifest_facts
 from lfk.wiring import open_web
+from lfk.wiring.telemetry import Telemetry
 from tests.roles.failing import failure_record
 from tests.roles.roots import ROOTS
 from tests.unit.web_site import KEY, Answer, Visit, visiting
@@ -294,6 +296,9 @@ def test_parts_of_the_page_are_asked_about_each_time(visit: Visit) -> None:
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "lfk.web.server", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(UnsupportedFeature, match="uvicorn") as refused, open_web(Settings(), MemoryStore()):
+    with (
+        pytest.raises(UnsupportedFeature, match="uvicorn") as refused,
+        open_web(Settings(), MemoryStore(), Telemetry(Page("1"), None)),
+    ):
         pass
     assert "lfk[web]" in refused.value.hint

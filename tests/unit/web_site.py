@@ -33,6 +33,7 @@ from lfk.roles.speaker_names import NameRecords
 from lfk.roles.status import Status
 from lfk.stores.memory import MemoryStore
 from lfk.web.app import make_app
+from lfk.web.events import WebEvent
 from lfk.web.site import Site
 from lfk.web.threads import Threads
 from tests.roles.roots import ROOTS
@@ -69,6 +70,7 @@ class Visit:
     broker: MemoryBroker
     failures: Failures
     retried: list[str] = field(default_factory=list)
+    events: list[WebEvent] = field(default_factory=list)
 
     def __call__(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, query: str = ""
@@ -125,6 +127,7 @@ class Memory:
     broker: MemoryBroker
     failures: Failures
     retried: list[str]
+    events: list[WebEvent]
 
 
 @contextmanager
@@ -133,7 +136,7 @@ def visiting(token: str = TOKEN, max_upload: int = 10_000) -> Iterator[Visit]:
     threads = Threads(2, 2)
     with site_in_memory(token, max_upload) as memory:
         app = make_app(memory.site, threads, threading.Event())
-        yield Visit(app, memory.store, memory.broker, memory.failures, memory.retried)
+        yield Visit(app, memory.store, memory.broker, memory.failures, memory.retried, memory.events)
     threads.close()
 
 
@@ -148,6 +151,7 @@ def _site(token: str, max_upload: int, scratch: Path, room: int) -> Iterator[Mem
     store, broker = MemoryStore(clock=lambda: 1_700_000_000.0), MemoryBroker()
     broker.ensure_topics([])
     failures, retried = Failures(store, ROOTS.records), []
+    events: list[WebEvent] = []
 
     @contextmanager
     def sender() -> Iterator[ReferenceSender]:
@@ -174,10 +178,11 @@ def _site(token: str, max_upload: int, scratch: Path, room: int) -> Iterator[Mem
         scratch=scratch,
         room=room,
         link_seconds=60,
+        report=events.append,
     )
     write_transcript(store)
     try:
-        yield Memory(site, store, broker, failures, retried)
+        yield Memory(site, store, broker, failures, retried, events)
     finally:
         pulse.close()
 
