@@ -94,10 +94,10 @@ def _retry(choice: Choice, settings: Settings, console: Console) -> ExitCode:
     def show(item: Handled) -> None:
         show_retried(console, item, dry_run=settings.dry_run)
 
-    with stop_on_signal() as stop:
+    with stop_on_signal() as stop, wiring.open_telemetry(settings, "dlq", serves=False) as telemetry:
         store = wiring.open_store(settings)
         chosen = choose(wiring.open_failures(settings, store), choice, wiring.roots(settings).audio)
-        with wiring.open_retrier(settings, store, show, stop) as retrier:
+        with wiring.open_retrier(settings, store, show, stop, telemetry.tracer) as retrier:
             tally = retrier.run(chosen)
         show_tally(console, "sent", tally, dry_run=settings.dry_run)
         code = _ended(console, tally, stopped=stop.is_set())

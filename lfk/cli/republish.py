@@ -9,17 +9,10 @@ default. --dry-run tells how much it is and how long it will take. One that was 
 from __future__ import annotations
 
 import argparse
-import threading
-from typing import TYPE_CHECKING
 
 from lfk.cli.console import Console
 from lfk.core.errors import ExitCode, UsageError
 from lfk.settings import Settings
-
-if TYPE_CHECKING:
-    from lfk.cli.batch_display import RepublishDisplay
-    from lfk.roles.republish import RepublishSummary
-    from lfk.stores.base import ObjectStore
 
 SETTINGS = (
     "only",
@@ -53,10 +46,12 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
 
     if settings.resume and (settings.dry_run or arguments.prefix):
         raise UsageError("--resume goes on as the batch began", hint="leave PREFIX and --dry-run out")
-    with stop_on_signal() as stop:
+    with stop_on_signal() as stop, wiring.open_telemetry(settings, "republish", serves=False) as telemetry:
         store = wiring.open_store(settings)
         display = RepublishDisplay(console, dry_run=settings.dry_run)
-        summary = _send(settings, arguments.prefix, store, display, stop)
+        chosen = None if settings.resume else wiring.chosen(settings, arguments.prefix)
+        with wiring.open_republish(settings, store, display, stop, telemetry.tracer) as republisher:
+            summary = republisher.resume(settings.resume) if chosen is None else republisher.run(chosen)
         estimate = wiring.estimated(settings, store, display.chosen) if settings.dry_run else None
     display.finish(summary, estimate)
     if summary.outage is not None:
@@ -67,13 +62,3 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     if summary.sent and not settings.dry_run and wiring.references_wait(settings, store):
         console.say(REFERENCES_WAIT)
     return ExitCode.SOME_FAILED if summary.failed else ExitCode.OK
-
-
-def _send(
-    settings: Settings, prefix: str, store: ObjectStore, display: RepublishDisplay, stop: threading.Event
-) -> RepublishSummary:
-    from lfk import wiring
-
-    chosen = None if settings.resume else wiring.chosen(settings, prefix)
-    with wiring.open_republish(settings, store, display, stop) as republisher:
-        return republisher.resume(settings.resume) if chosen is None else republisher.run(chosen)

@@ -79,7 +79,11 @@ def chosen(settings: Settings, prefix: str) -> Chosen:
 
 @contextmanager
 def open_republish(
-    settings: Settings, store: ObjectStore, report: Callable[[Republished], None], stop: threading.Event
+    settings: Settings,
+    store: ObjectStore,
+    report: Callable[[Republished], None],
+    stop: threading.Event,
+    tracer: Tracer | None = None,
 ) -> Iterator[Republisher]:
     """A republisher with a sender of its own to the bulk topic, which goes with the block.
 
@@ -92,7 +96,7 @@ def open_republish(
         sender = None
         if not settings.dry_run:
             confirm_topic(settings, settings.topic_bulk)
-            sender = reference_sender(settings, store, "republish", bulk=True)
+            sender = reference_sender(settings, store, "republish", bulk=True, tracer=tracer)
             stack.callback(sender.close)
         yield Republisher(store, sender, roots(settings), report, stop)
 

@@ -19,6 +19,7 @@ from lfk.wiring.references import confirm_topic
 if TYPE_CHECKING:
     from lfk.roles.dead_letters import Choice, Handled, Retrier
     from lfk.roles.failures import Failures
+    from lfk.roles.tracing import Tracer
 
 
 def open_failures(settings: Settings, store: ObjectStore) -> Failures:
@@ -52,7 +53,11 @@ def failure_choice(settings: Settings, events: Sequence[str]) -> Choice:
 
 @contextmanager
 def open_retrier(
-    settings: Settings, store: ObjectStore, report: Callable[[Handled], None], stop: threading.Event
+    settings: Settings,
+    store: ObjectStore,
+    report: Callable[[Handled], None],
+    stop: threading.Event,
+    tracer: Tracer | None = None,
 ) -> Iterator[Retrier]:
     """A retrier with a sender of its own, which goes with the block.
 
@@ -71,7 +76,7 @@ def open_retrier(
     sender = None
     if not settings.dry_run:
         confirm_topic(settings, settings.topic_bulk if settings.dlq_bulk else settings.topic_audio)
-        sender = reference_sender(settings, store, "dlq", bulk=settings.dlq_bulk)
+        sender = reference_sender(settings, store, "dlq", bulk=settings.dlq_bulk, tracer=tracer)
     try:
         yield Retrier(
             codec(settings),

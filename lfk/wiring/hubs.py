@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lfk.roles.hub.runner import JobRunner
     from lfk.roles.hub.scratch import Scratch
     from lfk.roles.hub.threads import JobThreads
+    from lfk.roles.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ def open_hub(
             stop_engines=pool.close,
             describe=runner.describe,
             report=telemetry.page.told(report, of_answer),
-            references_missed=_reconciling(settings, store, stack, stop),
+            references_missed=_reconciling(settings, store, stack, stop, telemetry.tracer),
             tracer=telemetry.tracer,
         )
         _accompany(hub, parts, broker, telemetry, stack)
@@ -259,13 +260,15 @@ def _at_work(hub: Hub, workers: int, keeper: BackupsKeeper | None) -> Mapping[st
     }
 
 
-def _reconciling(settings: Settings, store: ObjectStore, stack: ExitStack, stop: threading.Event) -> Callable[[], None]:
+def _reconciling(
+    settings: Settings, store: ObjectStore, stack: ExitStack, stop: threading.Event, tracer: Tracer | None
+) -> Callable[[], None]:
     """What a hub calls when references have gone from their topic unread: asks the store what is outstanding."""
     from lfk.roles.reconcile import Reconciliation
 
     where = roots(settings)
     reconciliation = Reconciliation(
-        store, where, lambda: reference_sender(settings, store, "reconcile", bulk=True), stop
+        store, where, lambda: reference_sender(settings, store, "reconcile", bulk=True, tracer=tracer), stop
     )
     stack.callback(reconciliation.close)
     return reconciliation.ask

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lfk.core.messages import AudioReference
     from lfk.roles.dead_letters import Handled
     from lfk.roles.deposit import Depositor
+    from lfk.roles.tracing import Tracer
     from lfk.web.server import WebServer
     from lfk.wiring.telemetry import Telemetry
 
@@ -52,7 +53,7 @@ def open_web(settings: Settings, store: ObjectStore, telemetry: Telemetry) -> It
         # Found out before anybody is let in.
         scratch = Scratch(Path(settings.scratch) if settings.scratch else None, settings.scratch_bytes)
         stack.callback(scratch.close)
-        depositor = _depositor(settings, store, stack)
+        depositor = _depositor(settings, store, stack, telemetry.tracer)
         lengths = open_lengths(settings, store)
         pulse = PulseTaker(lambda: look(settings, store, lengths))
         stack.callback(pulse.close)
@@ -63,7 +64,7 @@ def open_web(settings: Settings, store: ObjectStore, telemetry: Telemetry) -> It
             names=NameRecords(store, where.records),
             depositor=depositor,
             pulse=pulse,
-            retry=lambda event: _retry(settings, store, event),
+            retry=lambda event: _retry(settings, store, event, telemetry.tracer),
             discard=lambda event: _discard(settings, store, event),
             hosts=settings.web_hosts,
             token=settings.web_token,
@@ -80,7 +81,7 @@ def open_web(settings: Settings, store: ObjectStore, telemetry: Telemetry) -> It
         yield server
 
 
-def _depositor(settings: Settings, store: ObjectStore, stack: ExitStack) -> Depositor:
+def _depositor(settings: Settings, store: ObjectStore, stack: ExitStack, tracer: Tracer | None) -> Depositor:
     from lfk.roles.batches import Batches
     from lfk.roles.deposit import Depositor
     from lfk.roles.rolling import RollingRecorder
@@ -92,7 +93,7 @@ def _depositor(settings: Settings, store: ObjectStore, stack: ExitStack) -> Depo
     @contextmanager
     def open_sender() -> Iterator[ReferenceSender]:
         confirm_topic(settings, settings.topic_audio)
-        sender = reference_sender(settings, store, "web")
+        sender = reference_sender(settings, store, "web", tracer=tracer)
         try:
             yield sender
         finally:
@@ -104,13 +105,13 @@ def _depositor(settings: Settings, store: ObjectStore, stack: ExitStack) -> Depo
         raise UsageError(f"LFK_SYNC_PREFIX: {error.message}", hint=error.hint) from error
 
 
-def _retry(settings: Settings, store: ObjectStore, event: str) -> AudioReference | None:
+def _retry(settings: Settings, store: ObjectStore, event: str, tracer: Tracer | None) -> AudioReference | None:
     """Send one failure's reference again; what went wrong is raised."""
     from lfk.roles.dead_letters import Choice, choose
 
     done: list[Handled] = []
     chosen = choose(open_failures(settings, store), Choice((event,)), roots(settings).audio)
-    with open_retrier(settings, store, done.append, threading.Event()) as retrier:
+    with open_retrier(settings, store, done.append, threading.Event(), tracer) as retrier:
         tally = retrier.run(chosen)
     _raise_for(done, tally.outage)
     return done[0].reference if done else None

@@ -17,14 +17,21 @@ from lfk.brokers.base import Delivered, Partition
 from lfk.brokers.codec import JsonCodec
 from lfk.core.cloudevents import TRACEPARENT
 from lfk.core.errors import EngineCrashed
+from lfk.core.failure_record import OriginalRecord
 from lfk.core.location import Location
 from lfk.core.messages import AudioReference
+from lfk.roles.failures import Failures
 from lfk.roles.hub.answers import receive
 from lfk.roles.hub.trace import trace_job
+from lfk.roles.outbox import waiting_records
 from lfk.roles.sender import ReferenceSender
+from lfk.stores.folder import FolderStore
 from lfk.telemetry.traces import FLUSH_SECONDS, OtlpTracer
 from tests.acceptance.command import Lfk
+from tests.acceptance.test_pipeline import expect_ok
+from tests.acceptance.web import TOKEN, serving
 from tests.integration.syncing import FakePublisher
+from tests.roles.failing import EVENT, failure_record
 from tests.services.otlp import Collector, collector
 from tests.services.process import free_ports
 
@@ -114,6 +121,38 @@ def test_a_collector_that_is_away_costs_neither_work_nor_a_stop(away: str, caplo
             assert time.monotonic() - began < 5
         assert time.monotonic() - began < 5 + FLUSH_SECONDS
     assert len(caplog.records) <= 1
+
+
+def test_whatever_sends_a_reference_has_a_span_and_names_it_in_the_message(tmp_path: Path, traces: Collector) -> None:
+    """The commands themselves; as no broker runs, what they sent lies in the store."""
+    store = Location("file", "", f"{tmp_path}/store/")
+    audio = store.join("audio/simple/tiny/x.wav")
+    places = FolderStore(store)
+    (tmp_path / "store").mkdir()
+    places.put(audio, b"RIFF", content_type="audio/wav")
+    failed = OriginalRecord.of(
+        "lfk.audio", b"k", JsonCodec().encode_reference(AudioReference(str(audio))), {TRACEPARENT: PARENT}
+    )
+    Failures(places, store.join(".lfk")).save(failure_record(path=str(audio), original=failed))
+    lfk = Lfk(tmp_path, LFK_STORE="store", OTEL_EXPORTER_OTLP_ENDPOINT=traces.endpoint, LFK_WEB_TOKEN=TOKEN)
+
+    expect_ok(lfk("republish"))
+    expect_ok(lfk("dlq", "retry", EVENT[:8]))
+    with serving(lfk) as web:
+        assert web.upload("y.wav", b"RIFF").status == 201
+        assert web.ask("POST", f"/api/failures/{EVENT}/retry").status == 204
+
+    sent = {f"00-{span.trace}-{span.span}": (span.service, span.name, span.parent) for span in traces.spans}
+    headers = [record.headers[TRACEPARENT].decode() for record in waiting_records(places, store.join(".lfk"))]
+    assert sorted(header.rpartition("-")[0] for header in headers) == sorted(sent)
+    parent = PARENT.decode().split("-")[2]
+    assert sorted(sent.values()) == [
+        ("lfk-dlq", "send lfk.audio", parent),
+        ("lfk-republish", "send lfk.audio.bulk", ""),
+        ("lfk-web", "send lfk.audio", ""),
+        ("lfk-web", "send lfk.audio", parent),
+    ]
+    assert len(traces.spans) == len(sent)
 
 
 def test_without_the_extra_there_is_a_warning_and_no_trace(tmp_path: Path) -> None:
