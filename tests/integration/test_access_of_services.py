@@ -132,7 +132,7 @@ def test_a_page_shows_and_with_a_token_changes(root: Lfk, role: Role, minio: S3S
         expect_ok(page("doctor", "--role", "web"))
     key = "diarisation/tiny/talk.wav"
     with role("hub").running("hub", "--workers", "1"), serving(writing) as web:
-        assert web.upload("talk.wav", speech(1) * 9, "diarisation").status == 201
+        assert web.upload("talk.wav", speech(1) * 9, "diarisation", num_speakers="2").status == 201
         assert web.upload("large.wav", os.urandom(LARGE)).status == 201
         expect_ok(root("submit", "--trust", "simple/tiny/broken.wav"))
         wait_until(lambda: web.look(key)["state"] == web.look("simple/tiny/large.wav")["state"] == "done")
