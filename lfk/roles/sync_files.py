@@ -45,7 +45,7 @@ from lfk.roles.source import shown
 from lfk.roles.sync_events import BytesMoved, Event, Fate, FileDone, FileFound, Outcome, Summary
 from lfk.roles.sync_job import SyncJob
 from lfk.roles.sync_state import SyncState
-from lfk.roles.sync_work import Waits, Work, unsettled
+from lfk.roles.sync_work import Offer, Waits, Work, unsettled
 from lfk.roles.tombstones import Tombstones
 from lfk.roles.uploader import Extractor, Result, Stopped, Task, Uploader
 from lfk.stores.base import ObjectStore
@@ -220,7 +220,7 @@ class FileSync:
     def _hurry(self, work: Work, stamp: Stamp, *, complete: bool) -> None:
         """A file under way was offered again: one that only waits to settle begins if it is known to be complete."""
         if work.turn is None:
-            work.again = True
+            work.again = Offer(stamp, complete)
         elif complete:
             work.turn = None
             work.stamp = stamp
@@ -288,6 +288,7 @@ class FileSync:
             # Another sync of this folder was faster: it is where it was to go.
             log.info("%s has gone meanwhile", shown(work.relative))
             self._forget(work)
+            self._offer_again(work)
         elif isinstance(error, OSError):
             self._fail(work, unreadable(error))
         elif isinstance(error, LfkError):
@@ -344,6 +345,7 @@ class FileSync:
         if work.leaves_only and fate is Fate.KEPT:
             # Told before, and nothing has become of it.
             del self._open[work.relative]
+            self._offer_again(work)
         else:
             self._succeed(work)
 
@@ -366,8 +368,7 @@ class FileSync:
     def _close(self, work: Work, done: FileDone) -> None:
         self._forget(work)
         self._end(done)
-        if work.again and not self.over:
-            self._offer_again(work)
+        self._offer_again(work)
 
     def _forget(self, work: Work) -> None:
         del self._open[work.relative]
@@ -377,8 +378,15 @@ class FileSync:
             self._report(BytesMoved(missing))
 
     def _offer_again(self, work: Work) -> None:
+        """Once it is no longer under way: what changed meanwhile must not wait for a scan."""
+        if work.again is None or self.over:
+            return
         try:
-            self.offer(Found(work.relative, stamp_of(work.path.stat())), complete=True, trust=True)
+            stamp = stamp_of(work.path.stat())
+            complete = work.again == Offer(stamp, complete=True)
+            # One that is just being made will be told of once more, when it is closed.
+            if stamp.size or complete:
+                self.offer(Found(work.relative, stamp), complete=complete, trust=True)
         except (OSError, LfkError):
             log.info("%s has gone since it was synced", shown(work.relative))
 

@@ -22,6 +22,14 @@ from lfk.roles.sync_job import SyncJob
 from lfk.roles.uploader import Result
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A file as it was when it was offered, and whether it was known to be closed."""
+
+    stamp: Stamp
+    complete: bool
+
+
 @dataclass(slots=True, eq=False)
 class Work:
     """One file under way."""
@@ -37,8 +45,8 @@ class Work:
     moved: int = 0
     #: Which of the waits in the queue is its own; None while it is not waiting for its time.
     turn: int | None = None
-    #: It was offered again meanwhile.
-    again: bool = False
+    #: How it was last offered meanwhile, if it was.
+    again: Offer | None = None
     #: All but its leaving was done and told before.
     leaves_only: bool = False
     future: Future[None] | None = None

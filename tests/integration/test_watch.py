@@ -19,9 +19,11 @@ from lfk.core.retry import RetryPolicy
 from lfk.roles import changes as changes_module
 from lfk.roles import watch as watch_module
 from lfk.roles.changes import Changes, remote_filesystem
+from lfk.roles.scan import Found, stamp_of
 from lfk.roles.sync_events import Event, FileDone, Marking, Outcome, Paused, Resumed, Summary
 from lfk.roles.sync_job import Afterwards
 from lfk.roles.watch import Pace, Watcher
+from lfk.stores.base import ObjectStore
 from lfk.stores.memory import MemoryStore
 from tests.integration.syncing import Rig, counted
 from tests.integration.test_sync_leaving import transcribe
@@ -35,6 +37,10 @@ class WatchRig(Rig):
     """A rig whose passes never end by themselves."""
 
     summary: Summary
+
+    def __init__(self, folder: Path, store: ObjectStore | None = None) -> None:
+        super().__init__(folder, store)
+        self.listener: Callable[[Event], None] = super()._note
 
     @contextmanager
     def watching(
@@ -68,6 +74,10 @@ class WatchRig(Rig):
 
     def _note(self, event: Event) -> None:
         self.listener(event)
+
+    def found(self, relative: str, data: bytes) -> Found:
+        """A file as it is found just after it was written."""
+        return Found(relative, stamp_of(self.write(relative, data).stat()))
 
     def wait(self, condition: Callable[[], Any], what: str) -> None:
         wait_until(condition, lambda: f"{what}: {self.outcomes}")
@@ -227,6 +237,45 @@ class TestSourcesThatLeave:
             rig.wait(lambda: not (rig.source / "simple/tiny/a.wav").exists(), "the second leaves")
         assert sorted(path.read_bytes() for path in (tmp_path / "done").rglob("*.wav")) == [b"one", b"two"]
         assert counted(rig.summary) == {"new": 1, "changed": 1}
+
+    def test_one_that_comes_while_another_of_its_name_is_found_gone_is_not_missed(self, rig: WatchRig) -> None:
+        """As where a scan has listed the first before it left, and comes to it only afterwards."""
+        first = rig.found("a.wav", b"one")
+        (rig.source / "a.wav").unlink()
+        with rig.synchroniser(afterwards=Afterwards()) as (_sync, files):
+            files.offer(first, complete=True)
+            rig.wait(lambda: not files._events.empty(), "it is found gone")
+            files.offer(rig.found("a.wav", b"two"), complete=True)
+            files.finish()
+        assert rig.outcomes == {"a.wav": "new"}
+        assert rig.object("a.wav")[0] == b"two"
+
+    def test_one_that_changes_while_it_is_decided_to_stay_is_not_missed(self, rig: WatchRig) -> None:
+        first = rig.found("a.wav", b"one")
+        with rig.synchroniser(afterwards=Afterwards(needs_transcript=True)) as (_sync, files):
+            files.offer(first, complete=True)
+            files.finish()
+            files.offer(first, trust=True)
+            files.offer(rig.found("a.wav", b"three"), complete=True)
+            files.finish()
+        assert rig.outcomes == {"a.wav": "changed"}
+        assert rig.object("a.wav")[0] == b"three"
+
+    def test_one_that_is_just_being_made_as_another_leaves_is_not_called_empty(self, rig: WatchRig) -> None:
+        def write_on(event: Event) -> None:
+            if isinstance(event, FileDone) and event.outcome is Outcome.NEW:
+                rig.write("a.wav", b"")
+
+        rig.on_event = write_on
+        first = rig.found("a.wav", b"one")
+        with rig.synchroniser(afterwards=Afterwards()) as (_sync, files):
+            files.offer(first, complete=True)
+            files.offer(first, complete=True)
+            files.finish()
+            assert rig.outcomes == {"a.wav": "new"}
+            files.offer(rig.found("a.wav", b"two"), complete=True)
+            files.finish()
+        assert rig.outcomes == {"a.wav": "changed"}
 
     def test_those_that_wait_for_a_transcript_are_looked_at_in_every_scan(self, rig: WatchRig) -> None:
         with rig.watching(rescan=0.05, afterwards=Afterwards(needs_transcript=True)):
