@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,10 @@ from lfk.core.location import Location
 
 #: Bytes per read: large enough that hashing and system calls run outside Python, small enough to keep memory flat.
 BLOCK_BYTES = 1 << 20
+
+#: A file is claimed for as long as it takes to find an unfinished upload of it, and to compare its parts.
+_CLAIM_SECONDS = 30.0
+_LOOK_SECONDS = 0.01
 
 #: A disk without room, or a user over quota.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -58,16 +63,24 @@ class SourceFile:
 
     def claim(self) -> bool:
         """Whether nobody else holds the file now. Holds it alone, until :meth:`share` or the end of this object."""
-        return self._lock(fcntl.LOCK_EX)
+        return self._lock(fcntl.LOCK_EX) is True
 
     def share(self) -> None:
-        """Hold the file together with others that are busy with it, so that nobody can claim it."""
-        self._lock(fcntl.LOCK_SH)
+        """Hold the file together with others that are busy with it, so that nobody can claim it.
 
-    def _lock(self, kind: int) -> bool:
+        Who has claimed it is waited for, within reason: who goes on without a lock is seen by nobody.
+        """
+        until = time.monotonic() + _CLAIM_SECONDS
+        while self._lock(fcntl.LOCK_SH) is None and time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
+
+    def _lock(self, kind: int) -> bool | None:
+        """Whether it is ours now; None where somebody else holds it."""
         try:
             fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
-        except OSError:  # somebody else holds it, or the file system knows no such locks
+        except BlockingIOError:
+            return None
+        except OSError:  # the file system knows no such locks
             return False
         return True
 

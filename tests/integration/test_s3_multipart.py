@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -377,6 +377,22 @@ def test_a_file_is_claimed_only_while_nobody_is_busy_with_it(tmp_path: Path) -> 
             assert not third.claim()
     with SourceFile(path) as fourth:
         assert fourth.claim()
+
+
+def test_who_comes_while_a_file_is_claimed_is_busy_with_it_too(tmp_path: Path) -> None:
+    """Else a third would take up the second's upload once the first has gone, and two would send into one."""
+    path = tmp_path / "talk.wav"
+    path.write_bytes(b"speech")
+    with SourceFile(path) as second:
+        with SourceFile(path) as first, ThreadPoolExecutor(1) as pool:
+            assert first.claim()
+            assert not second.claim()
+            shared = pool.submit(second.share)
+            assert wait([shared], 0.1).not_done, "nobody goes on without a lock"
+            first.share()
+            shared.result(10)
+        with SourceFile(path) as third:
+            assert not third.claim()
 
 
 def test_an_upload_that_goes_as_it_is_taken_up_is_begun_anew(
