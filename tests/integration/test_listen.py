@@ -245,7 +245,7 @@ class TestOutages:
         with pytest.raises(type(error)):
             rig.listener().run()
 
-    @pytest.mark.parametrize("key", ["audio/", "transcripts/", ".lfk/"])
+    @pytest.mark.parametrize("key", ["audio/", "transcripts/", ".lfk/owners/", ".lfk/batches/"])
     def test_every_place_that_it_reads_is_tried_at_the_start(self, rig: Rig, key: str) -> None:
         def fail(method: str, location: Location) -> None:
             if location.key == key:

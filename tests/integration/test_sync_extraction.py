@@ -266,7 +266,11 @@ class TestForReal:
         }
         assert list(scratch.iterdir()) == []
 
-    def test_a_stop_ends_it_at_once(self, tmp_path: Path) -> None:
+    def test_a_stop_ends_it_at_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from lfk.engine import extraction
+
+        # A short video may be through before the first look.
+        monkeypatch.setattr(extraction, "_WATCH_SECONDS", 0.001)
         write_video(tmp_path / "v.mp4")
         stop = threading.Event()
         stop.set()
