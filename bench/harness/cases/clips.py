@@ -121,4 +121,4 @@ def _commands(recordings: list[Recording], folder: Path) -> Round:
     return Round(sum(one.wall for one in done), sum(one.processor or 0.0 for one in done))
 
 
-CASE = Case("clips", "100 short clips, end to end", 9, run, smoke=0.12)
+CASE = Case("clips", "100 short clips, end to end", 9, run, smoke=0.06)

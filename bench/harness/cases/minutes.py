@@ -57,4 +57,4 @@ def run(folder: Path, size: Size) -> Measured:
     )
 
 
-CASE = Case("minutes", "8 files of 4 minutes, end to end", 5.5, run, smoke=0.1)
+CASE = Case("minutes", "8 files of 4 minutes, end to end", 5.5, run)

@@ -72,4 +72,4 @@ def _engine() -> Round:
     return Round(wall, used)
 
 
-CASE = Case("startup", "start of commands and engines", 1.4, run, smoke=0.5)
+CASE = Case("startup", "start of commands and engines", 1.4, run)

@@ -74,4 +74,4 @@ def _at_once(loops: list[Loop], recordings: list[Recording]) -> Round:
     return Round(clock.round.wall, sum(part.processor or 0.0 for part in parts))
 
 
-CASE = Case("workers", "1 → 2 workers on 2 cores", 3.5, run, smoke=0.3)
+CASE = Case("workers", "1 → 2 workers on 2 cores", 3.5, run)
