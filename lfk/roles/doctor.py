@@ -101,11 +101,9 @@ def look_at_keys(store: ObjectStore, place: Location) -> Iterator[Check]:
     """Whether the store takes the keys: all that keys which list nothing can be asked for while there is nothing."""
     try:
         store.read(place.join("doctor/nothing"), limit=0)
-    except ObjectMissing:
-        pass
-    except AccessDenied as error:
+    except (ObjectMissing, AccessDenied) as error:
         # What is missing is no more than forbidden to who may not list.
-        if not error.lacks_right:
+        if isinstance(error, AccessDenied) and not error.lacks_right:
             raise
     yield _ok("store", f"{place} answers, and knows these keys")
 

@@ -164,6 +164,11 @@ class FileSync:
         else:
             self._begin(work)
 
+    def notice(self, found: Found, *, complete: bool) -> None:
+        """Offer a file that has changed, if it is more than just made: its closing, or else the next scan, tells."""
+        if found.stamp.size or complete:
+            self.offer(found, complete=complete, trust=True)
+
     def pass_over(self, found: Found, location: Location) -> None:
         """Tell that a file is unchanged, as its caller has made sure."""
         self._report(FileFound(found.stamp.size))
@@ -383,10 +388,7 @@ class FileSync:
             return
         try:
             stamp = stamp_of(work.path.stat())
-            complete = work.again == Offer(stamp, complete=True)
-            # One that is just being made will be told of once more, when it is closed.
-            if stamp.size or complete:
-                self.offer(Found(work.relative, stamp), complete=complete, trust=True)
+            self.notice(Found(work.relative, stamp), complete=work.again == Offer(stamp, complete=True))
         except (OSError, LfkError):
             log.info("%s has gone since it was synced", shown(work.relative))
 

@@ -182,11 +182,7 @@ class Watcher:
 
     def _offer(self, files: FileSync, relative: str, *, complete: bool) -> None:
         try:
-            stamp = stamp_of((self._job.source / relative).stat())
-            if stamp.size == 0 and not complete:
-                # Just made: its closing, or else the next scan, tells what became of it.
-                return
-            files.offer(Found(relative, stamp), complete=complete, trust=True)
+            files.notice(Found(relative, stamp_of((self._job.source / relative).stat())), complete=complete)
         except FileNotFoundError:
             # Gone again: moved on or deleted, which is nobody's failure.
             self._failures.pop(relative, None)
