@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -183,6 +184,9 @@ def _start(source: Path, note: Callable[[str, bool], None]) -> BaseObserver | No
             path = event.dest_path if isinstance(event, FileMovedEvent) else event.src_path
             note(os.fsdecode(path), isinstance(event, FileClosedEvent | FileMovedEvent))
 
+    # Of a folder that it finds twice, as it does where a tree grows while it is looked into. No harm is in it, but an
+    # interpreter that takes warnings for errors would lose the thread that listens.
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")
     observer, closes = _new_observer()
     # Where closing is told, writing is not listened to: it is told once for every block.
     told: list[type[FileSystemEvent]] = [

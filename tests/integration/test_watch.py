@@ -193,6 +193,17 @@ def test_a_change_during_the_upload_is_not_missed(tmp_path: Path) -> None:
         rig.wait(lambda: rig.sent() and rig.object("a.wav")[0] == b"two", "the second content")
 
 
+def test_a_tree_that_grows_as_it_is_looked_into_ends_no_watching(tmp_path: Path) -> None:
+    """watchdog warns of folders that it finds twice, which would be its thread's end where warnings are errors."""
+    source = tmp_path / "rec"
+    source.mkdir()
+    with Changes(source, Selection(), (), "events") as changes:
+        for number in range(300):
+            (source / f"{number}/a/b/c").mkdir(parents=True)
+        (source / "last.wav").write_bytes(b"speech")
+        wait_until(lambda: "last.wav" in changes.take())
+
+
 def test_what_is_hidden_not_media_not_selected_or_the_stores_own_is_left_alone(rig: WatchRig) -> None:
     with rig.watching(selection=Selection(exclude=("drafts",))):
         for name in ("n.txt", ".h.wav", ".d/x.wav", "drafts/x.wav", "x.wav.crdownload"):
