@@ -99,6 +99,9 @@ class Scan:
             return Misfit(path, FileUnreadable("a folder with the name of an audio file", hint="rename the folder"))
         try:
             return Found(path, stamp_of(entry.stat()))
+        except FileNotFoundError as error:
+            # Gone since the folder was listed, which is nobody's failure; or a link to nothing.
+            return Misfit(path, unreadable(error)) if entry.is_symlink() else None
         except OSError as error:
             return Misfit(path, unreadable(error))
         except FileUnreadable as error:

@@ -238,7 +238,7 @@ def test_through_the_command(tmp_path: Path, kafka: str, topic_prefix: str) -> N
     shown = lfk("status").out
     assert "simple.tiny" in shown
     assert "no pace to judge by yet" in shown
-    assert lfk("hub", "--workers", "1", "--exit-when-idle", "3").code in (0, 1)
+    assert lfk("hub", "--workers", "1", "--max-jobs", "4").code in (0, 1)
     told = lfk("status", "--json").of("status")[0]
     assert (told["backlog"], told["eta_seconds"]) == ({}, 0.0)
     done = told["pace"]["pairs"]["simple.tiny"]

@@ -26,6 +26,7 @@ from lfk.core.errors import (
 from lfk.core.location import Location, parse_location
 from lfk.core.patterns import Selection
 from lfk.core.request import Request
+from lfk.roles.scan import Misfit, Scan
 from lfk.roles.sync_events import BytesMoved, FileDone, FileFound
 from lfk.stores.base import SHA256, SOURCE
 from lfk.stores.memory import MemoryStore
@@ -183,6 +184,18 @@ class TestOtherSources:
 
 
 class TestBadInput:
+    def test_what_goes_while_its_folder_is_read_is_nobodys_failure(self, rig: Rig) -> None:
+        """As where another sync takes it away; a link to nothing is another matter."""
+        for name in ("a.wav", "b.wav", "d.wav"):
+            rig.write(name)
+        (rig.source / "c.wav").symlink_to("nowhere")
+        walk = iter(Scan(rig.source, Selection(), frozenset()))
+        found = [next(walk).relative]
+        (rig.source / "b.wav").unlink()
+        rest = list(walk)
+        assert [*found, *(one.relative for one in rest)] == ["a.wav", "c.wav", "d.wav"]
+        assert [isinstance(one, Misfit) for one in rest] == [True, False]
+
     def test_each_gets_one_line_and_the_rest_goes_on(self, rig: Rig) -> None:
         rig.write("good.wav")
         rig.write("empty.wav", b"")
